@@ -1,0 +1,431 @@
+//! The store trait: what streams, cursors, commits and snapshots are, whoever keeps them.
+//!
+//! Written so that a Kafka implementation fits: positions are ordered, opaque and may have gaps; they are known only
+//! when a commit's future resolves; retention is declared, not called; a stale generation is refused; nothing reads
+//! across partitions.
+
+use futures::future::BoxFuture;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_record::{Batch, Identity, Schema};
+
+/// One partition of one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition {
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// Its number, from 0.
+    pub number: u32,
+}
+
+impl Partition {
+    /// Partition `number` of `stream`.
+    pub fn new(stream: impl Into<Arc<str>>, number: u32) -> Self {
+        Partition { stream: stream.into(), number }
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.stream, self.number)
+    }
+}
+
+/// A place in a partition: the offset of the next record to read. Ordered and opaque; there may be gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(pub u64);
+
+/// How long a block is kept and what happens when there is no room.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retention {
+    /// Most bytes of stored blocks (keys and values).
+    pub max_bytes: u64,
+    /// Older blocks go even unread (ledgered `age`). Measured by the arrival clock.
+    pub max_age: Option<Duration>,
+    /// How long read blocks stay.
+    pub keep: Keep,
+    /// What happens at `max_bytes`.
+    pub when_full: WhenFull,
+}
+
+/// How long a block stays once nobody holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It goes when every reader has passed it. A stream without readers keeps its blocks until a cap takes them.
+    UntilRead,
+    /// It stays this long after its arrival, and longer while unread.
+    For(Duration),
+}
+
+/// The policy of a full stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Appends are refused with [`Refusal::Full`] until there is room.
+    Block,
+    /// The oldest blocks go (ledgered `cap`), held or not.
+    DropOldest,
+}
+
+/// What moves a reader's hold on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Its cursor (a sink).
+    Cursor,
+    /// The read position of its last snapshot (a pipeline: recovery replays from there).
+    Snapshot,
+}
+
+/// A stream as configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamSpec {
+    /// Its name.
+    pub name: String,
+    /// Its fields now. Blocks written under an earlier schema stay readable with that one.
+    pub schema: Arc<Schema>,
+    /// How many partitions, at least 1.
+    pub partitions: u32,
+    /// Caps and policies.
+    pub retention: Retention,
+    /// Who reads it, and by what they hold it.
+    pub readers: Vec<(String, Hold)>,
+}
+
+/// The right to commit as `producer`. A later [`Store::attach`] of the same name makes this one stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// `source/NAME`, `pipeline/NAME` or `sink/NAME`.
+    pub producer: Arc<str>,
+    /// Counts attachments.
+    pub generation: u64,
+}
+
+/// Records for one stream, of its declared schema; the store routes them to partitions by device.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// 1 to [`tidegate_record::ROWS_MAX`] records.
+    pub batch: Arc<Batch>,
+}
+
+/// A restart point: everything a producer needs to go on from `at`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The read position of each input it was taken at.
+    pub at: Vec<(Partition, Position)>,
+    /// Opaque.
+    pub bytes: Vec<u8>,
+}
+
+/// Why something was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LossReason {
+    /// The stream's cap, `drop_oldest`.
+    Cap,
+    /// `max_age`.
+    Age,
+    /// Beyond the lateness bound.
+    Late,
+    /// A frame that did not decode (it is in the dead letters as long as those keep it).
+    Decode,
+    /// A plugin faulted on it (likewise).
+    Fault,
+    /// Upstream refused it for good (likewise).
+    Refused,
+    /// Its block failed its checksum.
+    Quarantined,
+    /// It could not be taken in: the stream was full and the source cannot wait.
+    Full,
+}
+
+impl LossReason {
+    /// The word in the ledger and on `/metrics`.
+    pub fn word(self) -> &'static str {
+        match self {
+            LossReason::Cap => "cap",
+            LossReason::Age => "age",
+            LossReason::Late => "late",
+            LossReason::Decode => "decode",
+            LossReason::Fault => "fault",
+            LossReason::Refused => "refused",
+            LossReason::Quarantined => "quarantined",
+            LossReason::Full => "full",
+        }
+    }
+}
+
+/// An entry for the loss ledger. Entries of one commit with equal stream, partition, reason and stage become one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The stream (or, before there is one, the source) that lost.
+    pub stream: Arc<str>,
+    /// Its partition.
+    pub partition: u32,
+    /// Why.
+    pub reason: LossReason,
+    /// Who gave it up: `store`, `source/NAME`, `pipeline/NAME`, `sink/NAME`.
+    pub stage: Arc<str>,
+    /// How many records (frames where nothing was decoded).
+    pub count: u64,
+    /// First and last offset, where known.
+    pub offsets: Option<(u64, u64)>,
+}
+
+/// Everything one producer wants to take effect at once.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Who commits.
+    pub session: Session,
+    /// Where this producer's cursors move to.
+    pub reads: Vec<(Partition, Position)>,
+    /// Records to append, in order.
+    pub appends: Vec<Append>,
+    /// Replaces the producer's small state (what it must know after a restart beside a snapshot), where given.
+    pub state: Option<Vec<u8>>,
+    /// A checkpoint: replaces the producer's snapshot, where given.
+    pub snapshot: Option<Snapshot>,
+    /// For the ledger.
+    pub losses: Vec<Loss>,
+    /// Begin the group commit at once (the source's window is full; a drain).
+    pub hurry: bool,
+}
+
+impl Commit {
+    /// A commit of nothing yet.
+    pub fn by(session: &Session) -> Self {
+        Commit {
+            session: session.clone(),
+            reads: Vec::new(),
+            appends: Vec::new(),
+            state: None,
+            snapshot: None,
+            losses: Vec::new(),
+            hurry: false,
+        }
+    }
+}
+
+/// What a durable commit was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Its number: later commits have higher ones.
+    pub number: u64,
+    /// For each append in order, the ranges its records went to (one a partition).
+    pub positions: Vec<Vec<(Partition, Range<u64>)>>,
+}
+
+/// Resolves when the commit is durable. Dropping it does not undo the commit.
+pub type Receipt = BoxFuture<'static, Result<Committed, Error>>;
+
+/// A commit that was not taken in; nothing of it took effect.
+#[derive(Debug)]
+pub enum Refusal {
+    /// No room in this stream (or in the whole store: `None`). Wait for [`Store::room`] and commit again.
+    Full(Box<Commit>, Option<Arc<str>>),
+    /// It will never be taken.
+    Failed(Error),
+}
+
+/// Why a store does not do what it is asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A flush failed; what was durable stays, nothing more is written until a restart.
+    #[error("the store is poisoned and refuses writes: {0}. Check the disk, then restart the gateway")]
+    Poisoned(Arc<str>),
+    /// Another session of this producer has begun.
+    #[error("{producer} generation {generation} is stale: another instance of it has begun")]
+    Stale {
+        /// The producer.
+        producer: Arc<str>,
+        /// The stale generation.
+        generation: u64,
+    },
+    /// A stream that was not declared.
+    #[error("there is no stream {0:?}")]
+    NoStream(Arc<str>),
+    /// A batch of another schema than its stream declares, empty, or too large.
+    #[error("a batch for stream {stream:?} was refused: {reason}")]
+    Batch {
+        /// The stream.
+        stream: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// The store's folder cannot be used as it is.
+    #[error("the store at {path}: {reason}")]
+    Open {
+        /// The folder.
+        path: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The medium failed while reading.
+    #[error("reading {what}: {reason}")]
+    Read {
+        /// What was read.
+        what: String,
+        /// Why it failed.
+        reason: String,
+    },
+}
+
+/// What a reader may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Only what is durable: sinks and taps.
+    Durable,
+    /// Also what is accepted and not yet durable: pipelines, whose own commits cannot become durable earlier.
+    Staged,
+}
+
+/// Consecutive records of a block that arrived in one commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The commit's number.
+    pub commit: u64,
+    /// Arrival clock, microseconds; never goes backwards.
+    pub arrival: i64,
+    /// Wall clock then, microseconds since the epoch.
+    pub wall: i64,
+    /// Whether the wall clock was trustworthy.
+    pub trusted: bool,
+    /// How many records; 0 for a tick (which takes one position).
+    pub rows: u32,
+}
+
+/// Consecutive records of a partition. Record `row` has offset `first + row`.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Position of the first record.
+    pub first: Position,
+    /// Where to read on: past the last record and any gap known behind it.
+    pub next: Position,
+    /// How the rows arrived, in order; their rows add up to the batch's.
+    pub runs: Vec<Run>,
+    /// The records. Empty for a tick.
+    pub batch: Arc<Batch>,
+}
+
+/// What a store says of itself and of each partition, for status and readiness.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Why it refuses writes, if it does.
+    pub poisoned: Option<String>,
+    /// Bytes the store takes on disk.
+    pub disk_bytes: u64,
+    /// The cap of those.
+    pub disk_bytes_max: u64,
+    /// Bytes free on the file system, where known.
+    pub disk_free: Option<u64>,
+    /// What was found and repaired or set aside at open, in words.
+    pub notes: Vec<String>,
+    /// Each partition of each stream.
+    pub partitions: Vec<PartitionHealth>,
+    /// Cursors in the store whose reader is not configured any more.
+    pub orphans: Vec<String>,
+    /// Ledger totals since the store was created: (stream, reason, count).
+    pub losses: Vec<(String, LossReason, u64)>,
+}
+
+/// What a store says of one partition.
+#[derive(Debug, Clone)]
+pub struct PartitionHealth {
+    /// Which.
+    pub partition: Partition,
+    /// Oldest position still stored.
+    pub first: Position,
+    /// Next position to be given.
+    pub next: Position,
+    /// Next position that is not durable yet.
+    pub durable: Position,
+    /// Records ever appended.
+    pub appended: u64,
+    /// Records stored now.
+    pub stored: u64,
+    /// Records released after every reader passed them (and `keep` ran out).
+    pub released: u64,
+    /// Records given up by the store (cap, age, quarantined).
+    pub lost: u64,
+    /// Bytes stored now.
+    pub bytes: u64,
+    /// Arrival of the oldest block, arrival clock.
+    pub oldest_arrival: Option<i64>,
+    /// Each reader's cursor and the arrival of the record it stands at (`None`: it has read everything).
+    pub readers: Vec<ReaderHealth>,
+}
+
+/// Where one reader stands in a partition.
+#[derive(Debug, Clone)]
+pub struct ReaderHealth {
+    /// Its name.
+    pub reader: String,
+    /// Its durable cursor.
+    pub cursor: Position,
+    /// Records between the cursor and the durable end.
+    pub behind: u64,
+    /// Arrival (arrival clock) of the oldest record not read yet.
+    pub oldest_unread_arrival: Option<i64>,
+}
+
+/// Streams, cursors, states and snapshots. All methods are cheap unless they say so, and none blocks on the medium but
+/// [`Store::read`] of what is no longer in memory.
+pub trait Store: Send + Sync + 'static {
+    /// Gateway and epoch.
+    fn identity(&self) -> Identity;
+
+    /// Declares all streams and their readers, `dead_letters` and `ledger` among them. Called once, before anything
+    /// else but `identity`. Streams on disk that are not declared are kept and reported.
+    fn declare(&self, streams: Vec<StreamSpec>) -> Result<(), Error>;
+
+    /// Begins a session; an earlier one of the same name is stale from now on.
+    fn attach(&self, producer: &str) -> Result<Session, Error>;
+
+    /// The partitions of a stream this process may read now (all of them, for an embedded store).
+    fn assigned(&self, stream: &str) -> Result<Vec<Partition>, Error>;
+
+    /// Takes in a commit. On `Ok` its records are staged, in this order among all commits; the receipt resolves when
+    /// they are durable.
+    fn commit(&self, commit: Commit) -> Result<Receipt, Refusal>;
+
+    /// Resolves when a commit that was refused as full may be tried again.
+    fn room(&self, stream: Option<&str>) -> BoxFuture<'static, ()>;
+
+    /// The block at or after `at`, from its row at `at` on; `None` when there is nothing more now. May read the disk.
+    ///
+    /// Where blocks were dropped or quarantined the next one begins later: the reader goes on there, and the ledger
+    /// says why.
+    fn read(&self, partition: &Partition, at: Position, visibility: Visibility) -> Result<Option<Block>, Error>;
+
+    /// Resolves when [`Store::read`] at `at` would give a block (or the store is poisoned).
+    fn appended(&self, partition: &Partition, at: Position, visibility: Visibility) -> BoxFuture<'static, ()>;
+
+    /// The number of the latest commit taken in. What is read after this call misses no commit up to it.
+    fn frontier(&self) -> u64;
+
+    /// The committed cursor of `producer` in `partition`.
+    fn cursor(&self, producer: &str, partition: &Partition) -> Result<Option<Position>, Error>;
+
+    /// Where a stream begins now: the oldest position still stored.
+    fn start(&self, partition: &Partition) -> Result<Position, Error>;
+
+    /// The producer's committed small state.
+    fn state(&self, producer: &str) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The producer's last committed snapshot.
+    fn snapshot(&self, producer: &str) -> Result<Option<Snapshot>, Error>;
+
+    /// Asks for a tick in `partition` once the arrival clock reaches `arrival`, if nothing arrives there before. A
+    /// tick is a block without rows that takes one position.
+    fn tick_at(&self, partition: &Partition, arrival: i64);
+
+    /// The arrival clock now, microseconds.
+    fn arrival_now(&self) -> i64;
+
+    /// What the store knows of itself. Cheap enough to call every second.
+    fn health(&self) -> Health;
+
+    /// Commits what is staged and releases the medium. Further commits are refused.
+    fn close(&self) -> BoxFuture<'static, Result<(), Error>>;
+}
