@@ -1,0 +1,33 @@
+//! What a plugin may use.
+
+use std::time::Duration;
+
+/// Most bytes of a fault's or finding's text that is kept.
+pub const TEXT_BYTES_MAX: usize = 512;
+
+/// Bounds of a plugin and each of its instances. The defaults are those of the configuration's `[plugins]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Most linear memory an instance may have. Batches are cut so that a call fits.
+    pub memory_bytes: usize,
+    /// Longest a call may run; checked every 5 ms.
+    pub call_time: Duration,
+    /// Most bytes a call may return.
+    pub output_bytes: usize,
+    /// Largest plugin file.
+    pub module_bytes: usize,
+    /// So many faulted calls in a row and the plugin is quarantined: [`crate::Halted`].
+    pub faults_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory_bytes: 16 << 20,
+            call_time: Duration::from_millis(250),
+            output_bytes: 8 << 20,
+            module_bytes: 16 << 20,
+            faults_max: 100,
+        }
+    }
+}
