@@ -1,0 +1,5 @@
+//! The MQTT source.
+
+mod options;
+
+pub use options::{Options, Qos, Version};

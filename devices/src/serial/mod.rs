@@ -1,0 +1,5 @@
+//! The serial source.
+
+mod options;
+
+pub use options::{FlowControl, FramingOptions, Options, Parity};
