@@ -289,3 +289,6 @@ fn kept_rows(keep: &[u8]) -> Vec<u32> {
     rows.truncate(count);
     rows
 }
+
+#[cfg(test)]
+mod tests;

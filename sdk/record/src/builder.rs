@@ -259,3 +259,6 @@ fn check_device(device: &str) -> Result<(), DeviceError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

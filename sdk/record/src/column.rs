@@ -225,13 +225,21 @@ pub(crate) fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
 }
 
 /// One field of a batch: values and which of them are null.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Column {
     /// A value a row.
     pub values: Values,
     /// One byte a row, 1 = there, 0 = null; `None` where nothing is null. Bytes, not bits, so that a column crosses
     /// into a sandbox as one copy; blocks pack it to bits.
     pub valid: Option<Vec<u8>>,
+}
+
+impl PartialEq for Column {
+    /// Equal values and the same nulls; a validity without a 0 says no more than none.
+    fn eq(&self, other: &Self) -> bool {
+        let rows = self.values.len();
+        self.values == other.values && (0..rows).all(|row| self.is_valid(row) == other.is_valid(row))
+    }
 }
 
 impl Column {
