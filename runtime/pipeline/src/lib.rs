@@ -1,1 +1,26 @@
-//! Stub.
+//! Pipelines: streams in, operators in order, a stream out, in one thread.
+//!
+//! Windows, watermarks and keys are ours (they are about time and order); arithmetic is the plugins'. Everything below
+//! [`Chain`] is synchronous and knows no clock and no I/O: time comes with the data, so replaying a log gives the same
+//! bytes. [`Pipeline::run`] is the only part that touches the store: it recovers (last snapshot, then replay up to the
+//! committed read position, everything produced discarded), reads, commits outputs and read position at once, and takes
+//! checkpoints.
+
+mod chain;
+mod entry;
+mod handle;
+mod keys;
+mod mark;
+mod merge;
+mod operator;
+mod options;
+mod recover;
+mod rows;
+mod run;
+mod trouble;
+mod window;
+
+pub use chain::{BuildError, Chain};
+pub use handle::{Handle, State, Status};
+pub use options::{OperatorOptions, PipelineOptions, WindowOptions};
+pub use run::{Pipeline, StartError};

@@ -387,6 +387,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes in a commit. On `Ok` its records are staged, in this order among all commits; the receipt resolves when
     /// they are durable.
+    ///
+    /// An appended batch is never cut: it is one run of one block for as long as it is stored (blocks join runs, and
+    /// are cut only between them), so that what reads the log again sees the cuts that were seen live.
     fn commit(&self, commit: Commit) -> Result<Receipt, Refusal>;
 
     /// Resolves when a commit that was refused as full may be tried again.

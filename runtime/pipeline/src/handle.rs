@@ -1,0 +1,67 @@
+//! What a pipeline shows of itself.
+
+use serde::Serialize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A cheap look at a running pipeline.
+#[derive(Debug, Clone, Default)]
+pub struct Handle {
+    status: Arc<Mutex<Status>>,
+}
+
+/// How a pipeline is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Restoring state and replaying up to the committed read position.
+    #[default]
+    Recovering,
+    /// Reading.
+    Running,
+    /// A full stream makes it wait.
+    Waiting,
+    /// Stopped for good: `reason` says why (a plugin in quarantine, a poisoned store).
+    Failed,
+    /// Drained.
+    Stopped,
+}
+
+/// A pipeline's status, for the API and readiness.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Status {
+    /// What it does now.
+    pub state: State,
+    /// Why it failed or waits.
+    pub reason: Option<String>,
+    /// Records read since the process started.
+    pub records_in: u64,
+    /// Records appended.
+    pub records_out: u64,
+    /// Late records.
+    pub late: u64,
+    /// Records (or windows) a plugin faulted on.
+    pub faults: u64,
+    /// Records of devices beyond `max_keys`.
+    pub overflow: u64,
+    /// Newest event time seen by its windows, microseconds since the epoch.
+    pub newest_event_time: Option<i64>,
+    /// Arrival clock of the newest entry it has taken in.
+    pub arrival: i64,
+    /// Checkpoints taken.
+    pub checkpoints: u64,
+    /// Records replayed at the start.
+    pub replayed: u64,
+    /// What recovery had to give up, in words: a diverged replay, state of other operators.
+    pub notes: Vec<String>,
+}
+
+impl Handle {
+    /// The status now.
+    pub fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,111 @@
+//! Operators: a plugin with what the host does around it.
+
+mod detect;
+mod filter;
+mod window;
+
+use crate::rows::Rows;
+use serde::{Deserialize, Serialize};
+use tidegate_record::{Blobs, Schema};
+use tidegate_sandbox::{Fault, Halted};
+
+pub(crate) use detect::Detect;
+pub(crate) use filter::Filter;
+pub(crate) use window::Window;
+
+/// What an operator is told of the entry in hand, and where it notes what went wrong.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    /// Arrival time of the entry.
+    pub arrival: i64,
+    /// At replay: what faulted in this operator at this entry when it was live.
+    pub verdict: Option<&'a Verdict>,
+    /// What went wrong now.
+    pub trouble: Trouble,
+}
+
+/// Which rows (of the operator's input) and which windows (in the order of closing) faulted. Committed with the outputs
+/// and obeyed by replay: time-outs are not deterministic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Verdict {
+    pub rows: Vec<u32>,
+    pub windows: Vec<u32>,
+}
+
+/// What an operator could not do with an entry.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    /// Faulted rows (of the operator's input) with the row of the entry each comes from.
+    pub rows: Vec<(u32, u32, Fault)>,
+    /// Faulted windows (in the order of closing) with device and start.
+    pub windows: Vec<(u32, String, i64, Fault)>,
+    /// Late rows, as rows of the entry.
+    pub late: Vec<u32>,
+    /// Rows of devices beyond `max_keys`, as rows of the entry.
+    pub overflow: Vec<u32>,
+}
+
+impl Trouble {
+    /// What replay must obey.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let verdict = Verdict {
+            rows: self.rows.iter().map(|r| r.0).collect(),
+            windows: self.windows.iter().map(|w| w.0).collect(),
+        };
+        (verdict != Verdict::default()).then_some(verdict)
+    }
+}
+
+/// What an operator must keep to go on after a restart: opaque bytes, and its plugin's states by slot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SavedOperator {
+    pub host: Vec<u8>,
+    pub version: u32,
+    pub slots: Vec<u32>,
+    pub offsets: Vec<u32>,
+    pub states: Vec<u8>,
+}
+
+impl SavedOperator {
+    fn new(host: Vec<u8>, version: u32, slots: Vec<u32>, states: &Blobs) -> Self {
+        SavedOperator { host, version, slots, offsets: states.offsets().to_vec(), states: states.data().to_vec() }
+    }
+
+    fn states(&self) -> Result<Blobs, RestoreError> {
+        let blobs = Blobs::from_parts(self.offsets.clone(), self.states.clone());
+        blobs.filter(|b| b.len() == self.slots.len()).ok_or_else(|| RestoreError("its states are cut short".into()))
+    }
+}
+
+/// Why a snapshot cannot be gone on from.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct RestoreError(pub String);
+
+/// A step that turns records into records.
+pub(crate) trait Operator: Send {
+    /// The fields of what it makes.
+    fn schema(&self) -> &std::sync::Arc<Schema>;
+    /// The plugin's name and version.
+    fn plugin(&self) -> String;
+    /// One entry's worth of rows (none for a tick).
+    fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted>;
+    /// The arrival time at which it wants to be called even if nothing arrives.
+    fn due(&self) -> Option<i64> {
+        None
+    }
+    /// The newest event time it has seen.
+    fn newest(&self) -> Option<i64> {
+        None
+    }
+    /// For a snapshot.
+    fn save(&mut self) -> Result<SavedOperator, Halted>;
+    /// Goes on from a snapshot.
+    fn restore(&mut self, saved: SavedOperator) -> Result<(), RestoreError>;
+}
+
+/// `name version` of a runner's plugin.
+fn plugin_name(runner: &tidegate_sandbox::Runner) -> String {
+    let about = runner.plugin().about();
+    format!("{} {}", about.name, about.version)
+}

@@ -1,0 +1,70 @@
+//! `detect`: gives the rows the plugin finds, with score, severity and reason beside their fields.
+
+use super::filter::Keyed;
+use super::{Context, Operator, RestoreError, SavedOperator};
+use crate::rows::Rows;
+use std::sync::Arc;
+use tidegate_record::{Batch, Blobs, Column, Field, Scalar, Schema, SchemaError, Values};
+use tidegate_sandbox::{Finding, Halted, Input, Runner};
+
+/// A detect plugin; one with state has a slot a device.
+pub(crate) struct Detect {
+    runner: Runner,
+    schema: Arc<Schema>,
+    keys: Keyed,
+}
+
+impl Detect {
+    /// Its output has the input's fields and `score`, `severity` (0 to 100), `reason`.
+    pub fn new(runner: Runner, input: &Schema, max_keys: usize) -> Result<Self, SchemaError> {
+        let mut fields = input.fields().to_vec();
+        fields.push(Field::new("score", Scalar::Float));
+        fields.push(Field::new("severity", Scalar::Integer));
+        fields.push(Field::new("reason", Scalar::Text));
+        let keys = Keyed::new(&runner, max_keys);
+        Ok(Detect { runner, schema: Arc::new(Schema::new(fields)?), keys })
+    }
+
+    fn beside(&self, rows: &Rows, findings: &[Finding]) -> Rows {
+        let found: Vec<u32> = findings.iter().map(|f| f.row).collect();
+        let taken = rows.take(&found);
+        let mut columns = taken.batch.columns().to_vec();
+        let mut reasons = Blobs::default();
+        findings.iter().for_each(|f| reasons.push(f.reason.as_bytes()));
+        columns.push(Column::of(Values::Floats(findings.iter().map(|f| f.score).collect())));
+        columns.push(Column::of(Values::Integers(findings.iter().map(|f| i64::from(f.severity)).collect())));
+        columns.push(Column::of(Values::Texts(reasons)));
+        let batch = taken.batch.with_columns(self.schema.clone(), columns);
+        let batch = batch.unwrap_or_else(|error| unreachable!("three columns were added to a sound batch: {error}"));
+        Rows { batch: Arc::new(batch), origin: taken.origin }
+    }
+}
+
+impl Operator for Detect {
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    fn plugin(&self) -> String {
+        super::plugin_name(&self.runner)
+    }
+
+    fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted> {
+        if rows.batch.rows() == 0 {
+            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone()))));
+        }
+        let (rows, slots) = self.keys.assign(rows, context);
+        let skip = context.verdict.map_or(&[][..], |v| &v.rows);
+        let found = self.runner.score(Input { batch: &rows.batch, slots: slots.as_deref(), skip })?;
+        context.trouble.rows.extend(found.faults.into_iter().map(|f| (f.row, rows.origin(f.row), f.fault)));
+        Ok(self.beside(&rows, &found.findings))
+    }
+
+    fn save(&mut self) -> Result<SavedOperator, Halted> {
+        self.keys.save(&mut self.runner)
+    }
+
+    fn restore(&mut self, saved: SavedOperator) -> Result<(), RestoreError> {
+        self.keys.restore(&mut self.runner, &saved)
+    }
+}

@@ -1,0 +1,141 @@
+//! `window` with an `aggregate`: the host finds windows and closes them, the plugin does the arithmetic.
+
+use super::{Context, Operator, RestoreError, SavedOperator};
+use crate::WindowOptions;
+use crate::keys::NO_KEY;
+use crate::rows::Rows;
+use crate::window::{Closed, Saved, Windows};
+use std::sync::Arc;
+use tidegate_record::{Batch, Blobs, Column, Field, Scalar, Schema, SchemaError, Values};
+use tidegate_sandbox::{Halted, Input, Runner, Window as PluginWindow};
+
+/// An aggregate plugin over tumbling windows per device.
+pub(crate) struct Window {
+    runner: Runner,
+    schema: Arc<Schema>,
+    windows: Windows,
+}
+
+impl Window {
+    /// Its output has the window's start as event time, `window_end` (microseconds since the epoch) and what the plugin
+    /// emits.
+    pub fn new(runner: Runner, options: WindowOptions, max_keys: usize) -> Result<Self, SchemaError> {
+        let mut fields = vec![Field { name: "window_end".into(), scalar: Scalar::Integer, unit: "us".into() }];
+        fields.extend(runner.plan().emits.iter().cloned());
+        let schema = Arc::new(Schema::new(fields)?);
+        Ok(Window { runner, schema, windows: Windows::new(options, max_keys) })
+    }
+
+    /// Adds the rows to their windows; gives the windows they closed.
+    fn update(&mut self, rows: &Rows, context: &mut Context<'_>) -> Result<Vec<Closed>, Halted> {
+        let assigned = self.windows.assign(&rows.batch, context.arrival);
+        context.trouble.late.extend(assigned.late.iter().map(|&row| rows.origin(row)));
+        context.trouble.overflow.extend(assigned.overflow.iter().map(|&row| rows.origin(row)));
+        let skip = context.verdict.map_or(&[][..], |v| &v.rows);
+        let faults = if assigned.late.is_empty() && assigned.overflow.is_empty() {
+            let input = Input { batch: &rows.batch, slots: Some(&assigned.slots), skip };
+            let faults = self.runner.update(input)?;
+            faults.into_iter().map(|f| (f.row, rows.origin(f.row), f.fault)).collect::<Vec<_>>()
+        } else {
+            let kept: Vec<u32> = (0u32..).zip(&assigned.slots).filter(|(_, s)| **s != NO_KEY).map(|(r, _)| r).collect();
+            let slots: Vec<u32> = assigned.slots.iter().copied().filter(|&s| s != NO_KEY).collect();
+            let taken = rows.take(&kept);
+            if kept.is_empty() {
+                Vec::new()
+            } else {
+                let faults = self.runner.update(Input { batch: &taken.batch, slots: Some(&slots), skip })?;
+                faults.into_iter().map(|f| (f.row, taken.origin(f.row), f.fault)).collect()
+            }
+        };
+        context.trouble.rows.extend(faults);
+        Ok(assigned.closed)
+    }
+
+    /// The results of closed windows, in the order they closed; their slots are free again.
+    fn finish(&mut self, rows: &Rows, closed: &[Closed], context: &mut Context<'_>) -> Result<Rows, Halted> {
+        if closed.is_empty() {
+            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone()))));
+        }
+        let skip = context.verdict.map_or(&[][..], |v| &v.windows);
+        let asked: Vec<u32> = (0..closed.len() as u32).filter(|index| !skip.contains(index)).collect();
+        let spans = asked.iter().map(|&index| &closed[index as usize]);
+        let spans: Vec<PluginWindow> =
+            spans.map(|c| PluginWindow { slot: c.slot, start: c.start, end: c.end }).collect();
+        let finished = self.runner.finish(&spans)?;
+        let slots: Vec<u32> = closed.iter().map(|c| c.slot).collect();
+        self.runner.release(&slots)?;
+        self.windows.free(closed);
+        let mut good: Vec<u32> = (0..asked.len() as u32).collect();
+        for (at, fault) in finished.faults {
+            let index = asked[at];
+            let Closed { key, start, .. } = closed[index as usize];
+            good.retain(|&g| g as usize != at);
+            context.trouble.windows.push((index, self.windows.keys().name(key).to_owned(), start, fault));
+        }
+        let whole = good.len() == asked.len();
+        let columns = if whole { finished.columns } else { finished.columns.iter().map(|c| c.take(&good)).collect() };
+        let good: Vec<&Closed> = good.iter().map(|&g| &closed[asked[g as usize] as usize]).collect();
+        Ok(self.results(rows, &good, columns))
+    }
+
+    /// One record a window.
+    fn results(&self, rows: &Rows, closed: &[&Closed], columns: Vec<Column>) -> Rows {
+        let mut devices = Blobs::default();
+        let mut ids = Vec::with_capacity(closed.len());
+        for (index, window) in closed.iter().enumerate() {
+            let again = index.checked_sub(1).is_some_and(|before| closed[before].key == window.key);
+            if !again {
+                devices.push(self.windows.keys().name(window.key).as_bytes());
+            }
+            ids.push(devices.len() as u32 - 1);
+        }
+        let mut all = vec![Column::of(Values::Integers(closed.iter().map(|c| c.end).collect()))];
+        all.extend(columns);
+        let times = closed.iter().map(|c| c.start).collect();
+        let batch = Batch::from_parts(self.schema.clone(), Arc::new(devices), ids, times, all);
+        let batch = batch.unwrap_or_else(|error| unreachable!("the sandbox checked the plugin's columns: {error}"));
+        let in_hand = rows.batch.rows() > 0;
+        let origin = closed.iter().map(|c| if in_hand { rows.origin(c.row) } else { 0 }).collect();
+        Rows { batch: Arc::new(batch.compact_devices()), origin: Some(origin) }
+    }
+}
+
+impl Operator for Window {
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    fn plugin(&self) -> String {
+        super::plugin_name(&self.runner)
+    }
+
+    fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted> {
+        let mut closed = if rows.batch.rows() > 0 { self.update(&rows, context)? } else { Vec::new() };
+        closed.extend(self.windows.close_idle(context.arrival));
+        self.finish(&rows, &closed, context)
+    }
+
+    fn due(&self) -> Option<i64> {
+        self.windows.idle_due()
+    }
+
+    fn newest(&self) -> Option<i64> {
+        self.windows.newest()
+    }
+
+    fn save(&mut self) -> Result<SavedOperator, Halted> {
+        let slots = self.windows.open_slots();
+        let states = if slots.is_empty() { Blobs::default() } else { self.runner.save(&slots)? };
+        let host = crate::mark::to_bytes(&self.windows.save());
+        Ok(SavedOperator::new(host, self.runner.state_version(), slots, &states))
+    }
+
+    fn restore(&mut self, saved: SavedOperator) -> Result<(), RestoreError> {
+        let host: Saved = postcard::from_bytes(&saved.host).map_err(|e| RestoreError(e.to_string()))?;
+        self.windows.restore(host);
+        if saved.slots.is_empty() {
+            return Ok(());
+        }
+        self.runner.load(saved.version, &saved.slots, &saved.states()?).map_err(|e| RestoreError(e.to_string()))
+    }
+}

@@ -1,0 +1,314 @@
+//! The loop of a pipeline: read, process, commit, checkpoint. One thread.
+
+use crate::chain::{BuildError, Chain};
+use crate::entry::Entry;
+use crate::handle::{Handle, State};
+use crate::mark::{self, Checkpoint, Mark, VERDICTS_MAX};
+use crate::merge::Merge;
+use crate::recover::recover;
+use crate::{PipelineOptions, trouble};
+use std::sync::Arc;
+use tidegate_record::{Batch, Clock, ROWS_MAX, Schema};
+use tidegate_sandbox::Halted;
+use tidegate_store::{Append, Commit, Error, Partition, Position, Refusal, Session, Snapshot, Store};
+use tokio::runtime::Handle as Tokio;
+use tokio_util::sync::CancellationToken;
+
+/// A pipeline that was built and has not begun.
+pub struct Pipeline {
+    options: PipelineOptions,
+    producer: Arc<str>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    chain: Chain,
+    handle: Handle,
+}
+
+/// Why a pipeline cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store does not give what it needs.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// Its operators cannot be put together.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// What it saved cannot be gone on from.
+    #[error("{0}")]
+    Saved(String),
+    /// A plugin is in quarantine.
+    #[error("{0}")]
+    Halted(String),
+}
+
+impl StartError {
+    pub(crate) fn mark(why: String) -> Self {
+        StartError::Saved(format!("its saved mark cannot be read: {why}"))
+    }
+    pub(crate) fn snapshot(why: String) -> Self {
+        StartError::Saved(format!("its snapshot cannot be read: {why}"))
+    }
+    pub(crate) fn restore(plugin: String, operator: usize, why: String) -> Self {
+        let operator = operator + 1;
+        StartError::Saved(format!("operator {operator} ({plugin}) does not go on from its saved state: {why}"))
+    }
+    pub(crate) fn halted(halted: Halted) -> Self {
+        StartError::Halted(halted.to_string())
+    }
+}
+
+impl Pipeline {
+    /// Configures the operators; `input` are the fields of the streams it reads.
+    pub fn build(
+        options: PipelineOptions,
+        input: &Arc<Schema>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Handle), BuildError> {
+        let chain = Chain::build(&options, input)?;
+        let handle = Handle::default();
+        let producer = format!("pipeline/{}", options.name).into();
+        Ok((Pipeline { options, producer, store, clock, chain, handle: handle.clone() }, handle))
+    }
+
+    /// The fields of what it appends.
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.chain.schema()
+    }
+
+    /// Recovers, then reads until `drain` is cancelled and everything there is has been processed, or until it fails.
+    /// Blocks: give it a thread of its own. `tokio` is where it waits.
+    pub fn run(self, tokio: &Tokio, drain: &CancellationToken) {
+        let handle = self.handle.clone();
+        let producer = self.producer.clone();
+        match self.begin().and_then(|mut running| running.run(tokio, drain)) {
+            Ok(()) => handle.update(|s| s.state = State::Stopped),
+            Err(error) => {
+                tracing::error!(producer = &*producer, "the pipeline stopped: {error}");
+                handle.update(|s| {
+                    s.state = State::Failed;
+                    s.reason = Some(error.to_string());
+                });
+            }
+        }
+    }
+
+    fn begin(mut self) -> Result<Running, StartError> {
+        let session = self.store.attach(&self.producer)?;
+        let mut inputs = Vec::new();
+        for stream in &self.options.from {
+            inputs.extend(self.store.assigned(stream)?);
+        }
+        let recovered = recover(&self.producer, &self.store, &inputs, &mut self.chain, &self.handle)?;
+        let merge =
+            Merge::new(self.store.clone(), inputs.iter().cloned().zip(recovered.positions.iter().copied()).collect());
+        tracing::info!(pipeline = &*self.options.name, replayed = self.handle.status().replayed, "pipeline begins");
+        Ok(Running {
+            labels: trouble::Counters::new(&self.options.name),
+            inputs,
+            merge,
+            session,
+            positions: recovered.positions,
+            mark: recovered.mark,
+            since: Since { arrival: None, bytes: 0, force: !recovered.has_snapshot },
+            pipeline: self,
+        })
+    }
+}
+
+/// What passed since the last snapshot.
+struct Since {
+    arrival: Option<i64>,
+    bytes: u64,
+    force: bool,
+}
+
+struct Running {
+    pipeline: Pipeline,
+    labels: trouble::Counters,
+    inputs: Vec<Partition>,
+    merge: Merge,
+    session: Session,
+    positions: Vec<Position>,
+    mark: Mark,
+    since: Since,
+}
+
+impl Running {
+    fn run(&mut self, tokio: &Tokio, drain: &CancellationToken) -> Result<(), StartError> {
+        if self.since.force {
+            // Recovery needs a place to replay from, before the first checkpoint is due.
+            let commit = self.checkpoint(Commit::by(&self.session))?;
+            self.send(commit, tokio)?;
+        }
+        self.pipeline.handle.update(|s| s.state = State::Running);
+        loop {
+            let draining = drain.is_cancelled();
+            if self.turn(tokio)? {
+                continue;
+            }
+            if draining {
+                return self.stop(tokio);
+            }
+            if let Some(due) = self.pipeline.chain.due() {
+                self.pipeline.store.tick_at(&self.inputs[0], due);
+            }
+            tokio.block_on(async {
+                tokio::select! {
+                    () = self.merge.ready() => {}
+                    () = drain.cancelled() => {}
+                }
+            });
+        }
+    }
+
+    /// Processes up to a batch's worth of entries and commits; false when there was nothing.
+    fn turn(&mut self, tokio: &Tokio) -> Result<bool, StartError> {
+        let (mut rows, mut outputs, mut commit) = (0, Vec::new(), Commit::by(&self.session));
+        while rows < ROWS_MAX {
+            let Some(entry) = self.merge.next()? else { break };
+            rows += entry.batch.rows().max(1);
+            self.entry(&entry, &mut commit, &mut outputs)?;
+        }
+        if rows == 0 {
+            return Ok(false);
+        }
+        commit.reads = self.reads();
+        commit.appends.extend(appends(&self.pipeline.options.to, &outputs));
+        let out: usize = outputs.iter().map(|b| b.rows()).sum();
+        self.labels.sent(out as u64);
+        self.mark.counts = self.pipeline.chain.counts().to_vec();
+        let newest = self.pipeline.chain.newest();
+        self.pipeline.handle.update(|s| {
+            s.records_out += out as u64;
+            s.newest_event_time = newest;
+        });
+        let commit = if self.checkpoint_due() { self.checkpoint(commit)? } else { commit };
+        self.send(commit, tokio)?;
+        Ok(true)
+    }
+
+    /// Takes one entry through the operators.
+    fn entry(&mut self, entry: &Entry, commit: &mut Commit, outputs: &mut Vec<Arc<Batch>>) -> Result<(), StartError> {
+        let nothing = mark::Verdicts::default();
+        let outcome = self.pipeline.chain.process(entry, &nothing).map_err(StartError::halted)?;
+        self.positions[entry.input] = entry.next;
+        let arrival = entry.run.arrival;
+        self.since.arrival.get_or_insert(arrival);
+        self.since.bytes += entry.batch.memory_bytes() as u64;
+        self.labels.received(entry.batch.rows() as u64);
+        self.pipeline.handle.update(|s| {
+            s.records_in += entry.batch.rows() as u64;
+            s.arrival = arrival;
+        });
+        for (operator, trouble) in outcome.trouble {
+            if let Some(verdict) = trouble.verdict() {
+                self.mark.verdicts.note(entry, operator, verdict);
+            }
+            let report = trouble::Report {
+                producer: &self.pipeline.producer,
+                partition: self.merge.partition(entry.input),
+                entry,
+                plugin: self.pipeline.chain.plugin(operator),
+                wall: self.pipeline.clock.wall().micros,
+            };
+            report.into_commit(&trouble, commit);
+            self.labels.trouble(&trouble);
+            self.pipeline.handle.update(|s| trouble::count(s, &trouble));
+        }
+        if outcome.batch.rows() > 0 {
+            outputs.push(outcome.batch);
+        }
+        let options = &self.pipeline.options;
+        let interval = i64::try_from(options.checkpoint_interval.as_micros()).unwrap_or(i64::MAX);
+        self.since.force |= self.since.arrival.is_some_and(|then| arrival.saturating_sub(then) >= interval)
+            || self.since.bytes >= options.checkpoint_bytes;
+        Ok(())
+    }
+
+    fn reads(&self) -> Vec<(Partition, Position)> {
+        self.inputs.iter().cloned().zip(self.positions.iter().copied()).collect()
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        self.since.force || self.mark.verdicts.len() >= VERDICTS_MAX
+    }
+
+    /// Adds a snapshot of everything as it is now to a commit that brings the read positions here.
+    fn checkpoint(&mut self, mut commit: Commit) -> Result<Commit, StartError> {
+        let chain = &mut self.pipeline.chain;
+        let checkpoint = Checkpoint {
+            fingerprint: chain.fingerprint(),
+            counts: chain.counts().to_vec(),
+            operators: chain.save().map_err(StartError::halted)?,
+        };
+        commit.reads = self.reads();
+        commit.snapshot = Some(Snapshot { at: self.reads(), bytes: mark::encode(&checkpoint) });
+        self.mark.verdicts.clear();
+        self.since = Since { arrival: None, bytes: 0, force: false };
+        self.pipeline.handle.update(|s| s.checkpoints += 1);
+        Ok(commit)
+    }
+
+    /// Commits, waiting while the output stream is full.
+    fn send(&mut self, mut commit: Commit, tokio: &Tokio) -> Result<(), StartError> {
+        commit.state = Some(mark::encode(&self.mark));
+        loop {
+            match self.pipeline.store.commit(commit) {
+                Ok(_receipt) => return Ok(()),
+                Err(Refusal::Failed(error)) => return Err(error.into()),
+                Err(Refusal::Full(refused, stream)) => {
+                    let full = stream.as_deref().unwrap_or("the store").to_owned();
+                    self.pipeline.handle.update(|s| {
+                        s.state = State::Waiting;
+                        s.reason = Some(format!("{full} is full"));
+                    });
+                    tokio.block_on(self.pipeline.store.room(stream.as_deref()));
+                    self.pipeline.handle.update(|s| {
+                        s.state = State::Running;
+                        s.reason = None;
+                    });
+                    commit = *refused;
+                }
+            }
+        }
+    }
+
+    /// The last commit: a snapshot, so that the next start has nothing to replay; waits until it is durable.
+    fn stop(&mut self, tokio: &Tokio) -> Result<(), StartError> {
+        let mut commit = self.checkpoint(Commit::by(&self.session))?;
+        commit.state = Some(mark::encode(&self.mark));
+        commit.hurry = true;
+        match self.pipeline.store.commit(commit) {
+            Ok(receipt) => {
+                tokio.block_on(receipt)?;
+                Ok(())
+            }
+            Err(Refusal::Failed(error)) => Err(error.into()),
+            // Full: the earlier commits stand, the next start replays from the snapshot before.
+            Err(Refusal::Full(..)) => Ok(()),
+        }
+    }
+}
+
+/// Outputs joined to as few batches as fit.
+fn appends(to: &Arc<str>, outputs: &[Arc<Batch>]) -> Vec<Append> {
+    let mut groups: Vec<Vec<Arc<Batch>>> = Vec::new();
+    let mut rows = usize::MAX;
+    for batch in outputs {
+        for start in (0..batch.rows()).step_by(ROWS_MAX) {
+            let end = batch.rows().min(start + ROWS_MAX);
+            let part = if batch.rows() <= ROWS_MAX { batch.clone() } else { Arc::new(batch.slice(start..end)) };
+            if rows.saturating_add(part.rows()) > ROWS_MAX {
+                groups.push(Vec::new());
+                rows = 0;
+            }
+            rows += part.rows();
+            if let Some(group) = groups.last_mut() {
+                group.push(part);
+            }
+        }
+    }
+    let join = |group: Vec<Arc<Batch>>| Batch::concat(&group);
+    groups.into_iter().filter_map(join).map(|batch| Append { stream: to.clone(), batch }).collect()
+}

@@ -1,0 +1,158 @@
+//! What could not be done with a record, as dead letters, ledger entries and counts.
+
+use crate::entry::Entry;
+use crate::handle::Status;
+use crate::operator::Trouble;
+use std::sync::Arc;
+use tidegate_record::{Batch, BatchBuilder, streams};
+use tidegate_sandbox::Fault;
+use tidegate_store::{Append, Commit, Loss, LossReason, Partition};
+
+/// Most bytes of a fault's message and backtrace in a dead letter.
+const REASON_BYTES_MAX: usize = 2048;
+
+/// What the dead letters and ledger entries of one entry say of where they come from.
+pub(crate) struct Report<'a> {
+    pub producer: &'a Arc<str>,
+    pub partition: &'a Partition,
+    pub entry: &'a Entry,
+    pub plugin: String,
+    /// When it is noted.
+    pub wall: i64,
+}
+
+impl Report<'_> {
+    /// Adds dead letters and losses to the commit of the entry.
+    pub fn into_commit(&self, trouble: &Trouble, commit: &mut Commit) {
+        self.loss(LossReason::Late, &trouble.late, commit);
+        self.loss(LossReason::Fault, &trouble.overflow, commit);
+        let faulted: Vec<u32> = trouble.rows.iter().map(|(_, origin, _)| *origin).collect();
+        self.loss(LossReason::Fault, &faulted, commit);
+        let mut letters = Letters::new(self);
+        for row in &trouble.overflow {
+            letters.row("keys", *row, "this device is beyond max_keys: raise it, or mend the device ids", "");
+        }
+        for (_, origin, fault) in &trouble.rows {
+            letters.row("plugin", *origin, &sentence(fault), &self.plugin);
+        }
+        for (_, device, start, fault) in &trouble.windows {
+            let reason = format!("the window of {device} from {start} us on: {}", sentence(fault));
+            letters.window(&reason, &self.plugin);
+        }
+        commit.appends.extend(letters.finish());
+    }
+
+    fn loss(&self, reason: LossReason, rows: &[u32], commit: &mut Commit) {
+        let (Some(first), Some(last)) = (rows.iter().min(), rows.iter().max()) else { return };
+        let at = |row: &u32| self.entry.first.0 + u64::from(*row);
+        commit.losses.push(Loss {
+            stream: self.partition.stream.clone(),
+            partition: self.partition.number,
+            reason,
+            stage: self.producer.clone(),
+            count: rows.len() as u64,
+            offsets: Some((at(first), at(last))),
+        });
+    }
+}
+
+fn sentence(fault: &Fault) -> String {
+    let mut text = fault.to_string();
+    if !fault.backtrace.is_empty() {
+        text.push('\n');
+        text.push_str(&fault.backtrace);
+    }
+    let mut end = text.len().min(REASON_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
+/// Dead letters in the making.
+struct Letters<'a> {
+    report: &'a Report<'a>,
+    builder: BatchBuilder,
+}
+
+impl<'a> Letters<'a> {
+    fn new(report: &'a Report<'a>) -> Self {
+        Letters { report, builder: BatchBuilder::new(Arc::new(streams::dead_letters())) }
+    }
+
+    /// A letter with the record as JSON.
+    fn row(&mut self, stage: &str, row: u32, reason: &str, plugin: &str) {
+        let Report { partition, entry, .. } = self.report;
+        let origin = format!("{partition}@{}", entry.first.0 + u64::from(row));
+        let json = serde_json::to_vec(&entry.batch.row(row as usize)).unwrap_or_default();
+        self.letter(stage, reason, &origin, plugin, &json);
+    }
+
+    fn window(&mut self, reason: &str, plugin: &str) {
+        let origin = format!("{}@{}", self.report.partition, self.report.entry.first.0);
+        self.letter("plugin", reason, &origin, plugin, &[]);
+    }
+
+    /// Fields as [`streams::dead_letters`] declares them.
+    fn letter(&mut self, stage: &str, reason: &str, origin: &str, plugin: &str, frame: &[u8]) {
+        let b = &mut self.builder;
+        b.text(0, stage);
+        b.text(1, reason);
+        b.text(2, origin);
+        if !plugin.is_empty() {
+            b.text(3, plugin);
+        }
+        b.bytes(4, frame);
+        b.integer(5, frame.len() as i64);
+        let name = self.report.producer.replace('/', ":");
+        if b.end_row(&name, self.report.wall).is_err() {
+            b.rollback();
+        }
+    }
+
+    fn finish(mut self) -> Option<Append> {
+        let batch: Batch = self.builder.finish();
+        (batch.rows() > 0).then(|| Append { stream: streams::DEAD_LETTERS.into(), batch: Arc::new(batch) })
+    }
+}
+
+/// Adds to the status.
+pub(crate) fn count(status: &mut Status, trouble: &Trouble) {
+    status.late += trouble.late.len() as u64;
+    status.overflow += trouble.overflow.len() as u64;
+    status.faults += (trouble.rows.len() + trouble.windows.len()) as u64;
+}
+
+/// The pipeline's metrics.
+pub(crate) struct Counters {
+    received: metrics::Counter,
+    sent: metrics::Counter,
+    late: metrics::Counter,
+    faults: metrics::Counter,
+}
+
+impl Counters {
+    pub fn new(pipeline: &str) -> Self {
+        let name = pipeline.to_owned();
+        Counters {
+            received: metrics::counter!("tidegate_pipeline_records_received_total", "pipeline" => name.clone()),
+            sent: metrics::counter!("tidegate_pipeline_records_sent_total", "pipeline" => name.clone()),
+            late: metrics::counter!("tidegate_pipeline_records_late_total", "pipeline" => name.clone()),
+            faults: metrics::counter!("tidegate_pipeline_faults_total", "pipeline" => name),
+        }
+    }
+
+    pub fn received(&self, records: u64) {
+        self.received.increment(records);
+    }
+
+    pub fn sent(&self, records: u64) {
+        self.sent.increment(records);
+    }
+
+    pub fn trouble(&self, trouble: &Trouble) {
+        self.late.increment(trouble.late.len() as u64);
+        self.faults.increment((trouble.rows.len() + trouble.windows.len() + trouble.overflow.len()) as u64);
+    }
+}

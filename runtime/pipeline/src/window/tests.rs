@@ -1,0 +1,126 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tidegate_record::{BatchBuilder, Schema};
+
+const OPTIONS: WindowOptions = WindowOptions { size: 10, lateness: 5, idle: 100 };
+
+fn batch(rows: &[(u8, i64)]) -> Batch {
+    let mut builder = BatchBuilder::new(Arc::new(Schema::new(Vec::new()).unwrap()));
+    for (device, time) in rows {
+        builder.end_row(&format!("d{device}"), *time).unwrap();
+    }
+    builder.finish()
+}
+
+/// (device, start) of closed windows in order, and (device, time) of late rows.
+type Seen = (Vec<(u32, i64)>, Vec<(u8, i64)>);
+
+fn feed(windows: &mut Windows, rows: &[(u8, i64)], arrival: i64, seen: &mut Seen) {
+    let assigned = windows.assign(&batch(rows), arrival);
+    seen.0.extend(assigned.closed.iter().map(|c| (c.key, c.start)));
+    seen.1.extend(assigned.late.iter().map(|&row| rows[row as usize]));
+    windows.free(&assigned.closed);
+}
+
+#[test]
+fn a_window_closes_when_the_devices_own_watermark_passes_its_end() {
+    let mut windows = Windows::new(OPTIONS, 10);
+    let mut seen = Seen::default();
+    feed(&mut windows, &[(1, 3), (2, 100), (1, 14), (1, 9)], 0, &mut seen);
+    assert_eq!(seen, Seen::default(), "14 is within the lateness bound of [0, 10)");
+    feed(&mut windows, &[(1, 15), (1, 9), (1, 12)], 0, &mut seen);
+    assert_eq!(seen, (vec![(0, 0)], vec![(1, 9)]));
+}
+
+#[test]
+fn negative_and_extreme_times_have_windows_too() {
+    let mut windows = Windows::new(OPTIONS, 10);
+    let mut seen = Seen::default();
+    feed(&mut windows, &[(1, i64::MIN), (1, -1), (1, 0), (1, i64::MAX)], 0, &mut seen);
+    assert_eq!(seen.1, vec![], "every time was newer than the one before");
+    assert!(seen.0.contains(&(0, -10)), "{seen:?}");
+}
+
+#[test]
+fn silent_devices_are_closed_longest_silent_first_and_a_late_record_is_late_even_then() {
+    let mut windows = Windows::new(OPTIONS, 10);
+    let mut seen = Seen::default();
+    feed(&mut windows, &[(1, 3), (2, 3), (3, 3)], 0, &mut seen);
+    feed(&mut windows, &[(1, 4)], 50, &mut seen);
+    assert_eq!(windows.idle_due(), Some(100));
+    let closed = windows.close_idle(150);
+    assert_eq!(closed.iter().map(|c| c.key).collect::<Vec<_>>(), [1, 2, 0]);
+    windows.free(&closed);
+    assert_eq!(windows.idle_due(), None);
+    feed(&mut windows, &[(1, 9), (1, 10)], 160, &mut seen);
+    assert_eq!(seen, (vec![], vec![(1, 9)]));
+}
+
+#[test]
+fn a_device_heard_again_is_not_silent() {
+    let mut windows = Windows::new(OPTIONS, 10);
+    let mut seen = Seen::default();
+    feed(&mut windows, &[(1, 3)], 0, &mut seen);
+    feed(&mut windows, &[(1, 4)], 60, &mut seen);
+    assert_eq!(windows.close_idle(120), vec![]);
+    assert_eq!(windows.idle_due(), Some(160));
+}
+
+#[test]
+fn devices_beyond_the_bound_overflow_and_the_others_go_on() {
+    let mut windows = Windows::new(OPTIONS, 1);
+    let assigned = windows.assign(&batch(&[(1, 0), (2, 0), (1, 1)]), 0);
+    assert_eq!((assigned.slots, assigned.overflow), (vec![0, NO_KEY, 0], vec![1]));
+}
+
+proptest! {
+    #[test]
+    fn cuts_and_restarts_change_nothing(
+        rows in prop::collection::vec((0u8..4, 0i64..200), 0..80),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        restart in any::<prop::sample::Index>(),
+    ) {
+        let mut whole = Windows::new(OPTIONS, 10);
+        let mut expected = Seen::default();
+        feed(&mut whole, &rows, 0, &mut expected);
+
+        let mut borders: Vec<usize> = cuts.iter().map(|c| c.index(rows.len() + 1)).collect();
+        borders.extend([0, rows.len()]);
+        borders.sort_unstable();
+        let restart = restart.index(borders.len());
+        let mut windows = Windows::new(OPTIONS, 10);
+        let mut seen = Seen::default();
+        for (number, pair) in borders.windows(2).enumerate() {
+            if number == restart {
+                let saved = windows.save();
+                windows = Windows::new(OPTIONS, 10);
+                windows.restore(saved);
+            }
+            feed(&mut windows, &rows[pair[0]..pair[1]], 0, &mut seen);
+        }
+        prop_assert_eq!(&seen, &expected);
+        prop_assert_eq!(windows.open_slots().len(), whole.open_slots().len());
+    }
+
+    #[test]
+    fn every_record_is_in_one_window_or_late(rows in prop::collection::vec((0u8..4, 0i64..200), 0..80)) {
+        let mut windows = Windows::new(OPTIONS, 10);
+        let assigned = windows.assign(&batch(&rows), 0);
+        let mut slots: BTreeMap<u32, (u8, i64)> = BTreeMap::new();
+        for (row, &slot) in assigned.slots.iter().enumerate() {
+            let (device, time) = rows[row];
+            if slot == NO_KEY {
+                prop_assert!(assigned.late.contains(&(row as u32)));
+                continue;
+            }
+            let window = (device, time.div_euclid(10) * 10);
+            prop_assert_eq!(*slots.entry(slot).or_insert(window), window, "a slot is one window of one device");
+        }
+        let mut closed: Vec<u32> = assigned.closed.iter().map(|c| c.slot).collect();
+        closed.extend(windows.open_slots());
+        closed.sort_unstable();
+        prop_assert_eq!(closed, slots.into_keys().collect::<Vec<_>>(), "every window is open or was closed once");
+    }
+}
