@@ -1,0 +1,221 @@
+//! The one forward loop of all sinks: cursor → request → deliver → backoff with jitter → dead letters.
+//!
+//! **Order.** One request is under way at a time, so records arrive in the order of their offsets in each partition.
+//! Partitions take turns.
+//!
+//! **Cutting.** A request is one block, or several where a backlog waits, up to `request_bytes_max` (see [`cut`]); a
+//! block beyond that is cut by rows. Where the upstream knows requests by a key, a request made again after a restart
+//! must be the same one, although more blocks may have become durable since. So before blocks are joined, the end of
+//! the backlog as it stands (the **fence**) is committed beside the cursor; up to the fence requests are cut greedily by
+//! size from the cursor on, behind it a block is a request. Both give the same requests from the same cursor. A
+//! fence costs one wait for a group commit for the whole of a backlog, and a sink that keeps up never needs one.
+//!
+//! **Cursor.** It moves when every record of a request is delivered or dead-lettered, never in the middle of one. The
+//! next request does not wait for that commit: one is outstanding at most, and the newest position goes with the next.
+//! A crash repeats what was delivered since the last durable one.
+//!
+//! **Refusals.** What the upstream refuses for good is found by bisection and goes to the dead letters, with the ledger
+//! entry and the cursor in one commit. When [`REFUSED_IN_ROW_MAX`] records in a row are refused and none is taken, the
+//! upstream is taken to be at fault (a wrong path, a changed contract), not the records: the sink waits, says so, and
+//! dead-letters nothing more until one record of a request is taken.
+
+mod backoff;
+mod cursors;
+mod cut;
+mod dead_letters;
+mod settle;
+mod size;
+mod status;
+
+pub use backoff::RETRY_AFTER_MAX;
+pub use dead_letters::{FRAME_BYTES_MAX, REASON_BYTES_MAX};
+pub use settle::REFUSED_IN_ROW_MAX;
+pub use status::{Handle, State, Status};
+
+use crate::Upstream;
+use backoff::Backoff;
+use cursors::Cursors;
+use cut::{Cut, Lane};
+use futures::future::select_all;
+use settle::Settled;
+use status::Reporter;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_record::Clock;
+use tidegate_store::{Error, Store, Visibility};
+use tokio_util::sync::CancellationToken;
+
+/// How long a reader rests when the store woke it and had nothing, so that a fault there costs no processor.
+const REST: Duration = Duration::from_millis(50);
+
+/// What every sink has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForwardOptions {
+    /// The sink's name: it commits as `sink/NAME`.
+    pub name: String,
+    /// The stream it delivers.
+    pub stream: String,
+    /// The first wait after a failed delivery.
+    pub backoff_min: Duration,
+    /// The longest wait, but for what the upstream asks for.
+    pub backoff_max: Duration,
+    /// Most bytes of records (as JSON, uncompressed) in a request; a single larger record still goes.
+    pub request_bytes_max: usize,
+}
+
+impl Default for ForwardOptions {
+    fn default() -> Self {
+        ForwardOptions {
+            name: String::new(),
+            stream: String::new(),
+            backoff_min: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(60),
+            request_bytes_max: 1024 * 1024,
+        }
+    }
+}
+
+/// A sink ready to run.
+pub struct Forward {
+    options: ForwardOptions,
+    store: Arc<dyn Store>,
+    upstream: Box<dyn Upstream>,
+    reporter: Reporter,
+}
+
+impl Forward {
+    /// A sink that delivers a stream of `store` to `upstream`. The stream must be declared when [`Forward::run`]
+    /// begins.
+    pub fn new(
+        options: ForwardOptions,
+        store: Arc<dyn Store>,
+        upstream: Box<dyn Upstream>,
+        clock: Arc<dyn Clock>,
+    ) -> (Self, Handle) {
+        let (reporter, handle) = Reporter::new(&options.name, &options.stream, upstream.place(), clock);
+        (Forward { options, store, upstream, reporter }, handle)
+    }
+
+    /// Delivers until `drain` is cancelled or the store fails. After `drain` the request in hand is finished if its
+    /// upstream answers (the caller sets the deadline and drops the future after it) and the cursor is made durable.
+    pub async fn run(self, drain: CancellationToken) -> Result<(), Error> {
+        let mut sink = match Sink::begin(self, drain) {
+            Ok(sink) => sink,
+            Err((reporter, error)) => {
+                reporter.failed(error.to_string());
+                return Err(error);
+            }
+        };
+        let result = sink.forward().await;
+        match &result {
+            Ok(()) => sink.reporter.idle(),
+            Err(error) => sink.reporter.failed(error.to_string()),
+        }
+        result
+    }
+}
+
+/// A sink at work.
+struct Sink {
+    store: Arc<dyn Store>,
+    upstream: Box<dyn Upstream>,
+    reporter: Reporter,
+    drain: CancellationToken,
+    lanes: Vec<Lane>,
+    cursors: Cursors,
+    backoff: Backoff,
+    /// Records refused since the upstream last took one.
+    refused_in_row: usize,
+}
+
+impl Sink {
+    fn begin(forward: Forward, drain: CancellationToken) -> Result<Self, (Reporter, Error)> {
+        let Forward { options, store, upstream, reporter } = forward;
+        let opened = Cursors::open(store.clone(), &options).map(|cursors| {
+            let lanes: Vec<Lane> = cursors.lanes(upstream.keyed(), options.request_bytes_max);
+            (cursors, lanes)
+        });
+        match opened {
+            Ok((cursors, lanes)) => {
+                for lane in &lanes {
+                    reporter.cursor(lane.partition().number, lane.at().0);
+                }
+                let backoff = Backoff::new(options.backoff_min, options.backoff_max);
+                tracing::info!(
+                    sink = options.name,
+                    stream = options.stream,
+                    upstream = upstream.place(),
+                    "sink begins"
+                );
+                Ok(Sink { store, upstream, reporter, drain, lanes, cursors, backoff, refused_in_row: 0 })
+            }
+            Err(error) => Err((reporter, error)),
+        }
+    }
+
+    async fn forward(&mut self) -> Result<(), Error> {
+        let mut woken = false;
+        while !self.drain.is_cancelled() {
+            let mut delivered = false;
+            for lane in 0..self.lanes.len() {
+                match self.forward_one(lane).await {
+                    Ok(some) => delivered |= some,
+                    // The medium may read again later; nothing else mends itself.
+                    Err(Error::Read { what, reason }) => {
+                        self.wait(format!("reading {what}: {reason}"), None).await?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if !delivered {
+                self.rest(woken).await?;
+            }
+            woken = !delivered;
+        }
+        self.cursors.finish().await
+    }
+
+    /// Takes the next request of a partition through to its end; false where there is none, or it was broken off.
+    async fn forward_one(&mut self, lane: usize) -> Result<bool, Error> {
+        if self.drain.is_cancelled() {
+            return Ok(false);
+        }
+        if self.lanes[lane].backlog().await? {
+            let fence = self.lanes[lane].raise_fence();
+            self.cursors.fence(lane, fence).await?;
+        }
+        let cut = self.lanes[lane].next().await?;
+        // Ticks may have been passed.
+        self.cursors.moved(lane, self.lanes[lane].at());
+        let Some(Cut { request, next }) = cut else { return Ok(false) };
+        self.reporter.delivering();
+        let Settled::Done { refused } = self.settle(&request).await? else { return Ok(false) };
+        self.reporter.settled(request.len() - refused.len(), refused.len());
+        self.lanes[lane].done(next);
+        self.cursors.settled(lane, next, &request, &refused, self.reporter.wall()).await?;
+        self.reporter.cursor(request.partition().number, next.0);
+        Ok(true)
+    }
+
+    /// Waits until there may be records again; `woken` when the last wait brought none.
+    async fn rest(&mut self, woken: bool) -> Result<(), Error> {
+        if let Some(why) = self.store.health().poisoned {
+            return Err(Error::Poisoned(why.into()));
+        }
+        self.reporter.idle();
+        let store = self.store.clone();
+        let appended = self.lanes.iter().map(|l| store.appended(l.partition(), l.at(), Visibility::Durable));
+        let appended = select_all(appended);
+        let drain = self.drain.clone();
+        let quiet = async {
+            if woken {
+                tokio::time::sleep(REST).await;
+            }
+            tokio::select! {
+                _ = appended => {}
+                () = drain.cancelled() => {}
+            }
+        };
+        self.cursors.beside(quiet).await
+    }
+}

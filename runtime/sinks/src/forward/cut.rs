@@ -1,0 +1,169 @@
+//! Cutting a partition into requests: the same ones from the same cursor, whatever has arrived since.
+
+use super::size::Sizes;
+use crate::Request;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tidegate_record::{Batch, Identity};
+use tidegate_store::{Block, Error, Partition, Position, Store, Visibility};
+
+/// So many blocks waiting are a backlog: its blocks are joined.
+const BACKLOG_BLOCKS: usize = 3;
+
+/// One partition being read.
+pub(super) struct Lane {
+    store: Arc<dyn Store>,
+    partition: Partition,
+    identity: Identity,
+    sizes: Sizes,
+    bytes_max: usize,
+    /// Where the next request begins.
+    at: Position,
+    /// Blocks that end here or before are joined.
+    fence: Position,
+    /// Read and not yet cut into a request: [`BACKLOG_BLOCKS`] at most.
+    waiting: VecDeque<Waiting>,
+    /// Where to read on behind those.
+    read_at: Position,
+}
+
+/// A block, or what is left of one.
+struct Waiting {
+    /// The offset of the batch's row 0.
+    base: u64,
+    batch: Arc<Batch>,
+    /// The first row not yet cut.
+    from: usize,
+    next: Position,
+}
+
+/// A request and where the one after it begins.
+pub(super) struct Cut {
+    pub(super) request: Request,
+    pub(super) next: Position,
+}
+
+impl Lane {
+    /// Reads `partition` from `at` on. Without a `fence` requests need not be the same after a restart: whatever waits
+    /// is joined.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        partition: Partition,
+        at: Position,
+        fence: Option<Position>,
+        bytes_max: usize,
+    ) -> Self {
+        let identity = store.identity();
+        let sizes = Sizes::new(&identity, &partition);
+        let fence = fence.unwrap_or(Position(u64::MAX));
+        Lane { store, partition, identity, sizes, bytes_max, at, fence, waiting: VecDeque::new(), read_at: at }
+    }
+
+    pub(super) fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// Where the next request begins.
+    pub(super) fn at(&self) -> Position {
+        self.at
+    }
+
+    /// Whether blocks pile up behind the fence.
+    pub(super) async fn backlog(&mut self) -> Result<bool, Error> {
+        Ok(self.at >= self.fence && self.look(BACKLOG_BLOCKS).await? == BACKLOG_BLOCKS)
+    }
+
+    /// Joins everything durable now, from the next request on; gives the fence, to be made durable before that.
+    pub(super) fn raise_fence(&mut self) -> Position {
+        let health = self.store.health();
+        let durable = health.partitions.iter().find(|p| p.partition == self.partition).map(|p| p.durable);
+        // What has been read is durable at any rate.
+        self.fence = self.read_at.max(durable.unwrap_or(self.read_at));
+        self.fence
+    }
+
+    /// The next request, if there are records. Ticks before them are passed.
+    pub(super) async fn next(&mut self) -> Result<Option<Cut>, Error> {
+        let cut = self.cut().await;
+        if cut.is_err() {
+            // What was cut so far is read again, so that the request comes out the same.
+            self.waiting.clear();
+            self.read_at = self.at;
+        }
+        cut
+    }
+
+    /// The request up to `next` is done with.
+    pub(super) fn done(&mut self, next: Position) {
+        // With nothing waiting, all that was read behind it are ticks.
+        self.at = if self.waiting.is_empty() { self.read_at } else { next };
+    }
+
+    async fn cut(&mut self) -> Result<Option<Cut>, Error> {
+        if self.look(1).await? == 0 {
+            return Ok(None);
+        }
+        let mut request = Request::new(self.identity.clone(), self.partition.clone());
+        let mut room = self.bytes_max;
+        let mut next = self.at;
+        while let Some(block) = self.waiting.front_mut() {
+            let (rows, bytes) = fitting(&self.sizes, block, room);
+            let left = block.batch.rows() - block.from;
+            if !request.is_empty() && (rows < left || block.next > self.fence) {
+                break;
+            }
+            // A block larger than a request goes in pieces; a record larger than one goes alone.
+            let rows = rows.max(1);
+            let to = block.from + rows;
+            request.push(block.base, block.batch.clone(), block.from..to);
+            if rows < left {
+                block.from = to;
+                next = Position(block.base + to as u64);
+                break;
+            }
+            next = block.next;
+            room = room.saturating_sub(bytes);
+            self.waiting.pop_front();
+            if room == 0 || next >= self.fence || self.look(1).await? == 0 {
+                break;
+            }
+        }
+        Ok(Some(Cut { request, next }))
+    }
+
+    /// Reads on until `blocks` are waiting or there are no more; gives how many are.
+    async fn look(&mut self, blocks: usize) -> Result<usize, Error> {
+        while self.waiting.len() < blocks {
+            let Some(block) = read(&self.store, &self.partition, self.read_at).await? else { break };
+            let nothing_before = self.waiting.is_empty() && self.at == self.read_at;
+            self.read_at = block.next;
+            if block.batch.rows() > 0 {
+                let Block { first, next, batch, .. } = block;
+                self.waiting.push_back(Waiting { base: first.0, batch, from: 0, next });
+            } else if nothing_before {
+                self.at = block.next;
+            }
+        }
+        Ok(self.waiting.len())
+    }
+}
+
+/// How many rows of what is left of a block fit into `room` bytes, and the bytes they take.
+fn fitting(sizes: &Sizes, block: &Waiting, room: usize) -> (usize, usize) {
+    let mut bytes = 0;
+    for row in block.from..block.batch.rows() {
+        let size = sizes.row(&block.batch, row);
+        if bytes + size > room {
+            return (row - block.from, bytes);
+        }
+        bytes += size;
+    }
+    (block.batch.rows() - block.from, bytes)
+}
+
+/// The store may have to read the disk: not on a thread that others wait for.
+async fn read(store: &Arc<dyn Store>, partition: &Partition, at: Position) -> Result<Option<Block>, Error> {
+    let (store, what) = (store.clone(), partition.clone());
+    let read = tokio::task::spawn_blocking(move || store.read(&what, at, Visibility::Durable)).await;
+    read.unwrap_or_else(|e| Err(Error::Read { what: format!("stream {partition}"), reason: e.to_string() }))
+}

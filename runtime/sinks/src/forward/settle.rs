@@ -1,0 +1,127 @@
+//! Taking a request to its end: retried, split and bisected until every record is delivered or refused for good.
+
+use super::Sink;
+use super::dead_letters::{REASON_BYTES_MAX, cut};
+use crate::upstream::Refused;
+use crate::{Delivery, Request};
+use std::ops::Range;
+use std::time::Duration;
+use tidegate_store::Error;
+
+/// So many records refused in a row with none taken are the upstream's fault, not theirs: nothing more is given up.
+pub const REFUSED_IN_ROW_MAX: usize = 64;
+
+/// How a request ended.
+pub(super) enum Settled {
+    /// Every record is delivered, but for these, in order.
+    Done { refused: Vec<Refused> },
+    /// The drain came first: it begins again after the restart.
+    BrokenOff,
+}
+
+/// What is known of a request's records so far.
+#[derive(Default)]
+struct Verdict {
+    taken: usize,
+    refused: Vec<Refused>,
+}
+
+impl Sink {
+    /// Delivers a request piece by piece where the upstream does not take it whole, in order.
+    pub(super) async fn settle(&mut self, request: &Request) -> Result<Settled, Error> {
+        loop {
+            let Some(verdict) = self.judge(request).await? else { return Ok(Settled::BrokenOff) };
+            let Verdict { taken, refused } = verdict;
+            if taken == 0 && self.refused_in_row + refused.len() > REFUSED_IN_ROW_MAX {
+                let said = refused.last().map_or("", |r| r.reason.as_str());
+                let reason = format!(
+                    "upstream refuses every record ({said}); none is given up while it does: check its address and what it expects"
+                );
+                if !self.wait(reason, None).await? {
+                    return Ok(Settled::BrokenOff);
+                }
+                continue;
+            }
+            self.refused_in_row = if taken > 0 { 0 } else { self.refused_in_row + refused.len() };
+            self.backoff.reset();
+            self.reporter.recovered();
+            return Ok(Settled::Done { refused });
+        }
+    }
+
+    /// Delivers every piece once; gives up early where nothing is taken and too much refused. `None`: drained.
+    async fn judge(&mut self, request: &Request) -> Result<Option<Verdict>, Error> {
+        let mut verdict = Verdict::default();
+        // The piece on top comes first; halving leaves at most one piece a level, so it stays small.
+        let mut pieces = vec![0..request.len()];
+        while let Some(piece) = pieces.pop() {
+            let Some(answer) = self.deliver(&request.slice(piece.clone())).await? else { return Ok(None) };
+            verdict.note(piece, answer, &mut pieces);
+            if verdict.taken == 0 && self.refused_in_row + verdict.refused.len() > REFUSED_IN_ROW_MAX {
+                break;
+            }
+        }
+        Ok(Some(verdict))
+    }
+
+    /// Delivers one piece, as often as it takes to get an answer about its records. `None`: drained.
+    async fn deliver(&mut self, piece: &Request) -> Result<Option<Delivery>, Error> {
+        loop {
+            let began = self.reporter.boot();
+            let answer = self.cursors.beside(self.upstream.deliver(piece)).await?;
+            self.reporter.answered(self.reporter.boot() - began);
+            match answer {
+                Delivery::Retry { reason, after } => {
+                    if !self.wait(reason, after).await? {
+                        return Ok(None);
+                    }
+                }
+                answer => {
+                    if answer == Delivery::Delivered {
+                        self.backoff.reset();
+                        self.reporter.recovered();
+                    }
+                    return Ok(Some(answer));
+                }
+            }
+        }
+    }
+
+    /// Waits before another attempt; false when the drain came first.
+    pub(super) async fn wait(&mut self, reason: String, after: Option<Duration>) -> Result<bool, Error> {
+        self.reporter.waiting(cut(&reason, REASON_BYTES_MAX).to_owned());
+        let wait = self.backoff.next(after);
+        let drain = self.drain.clone();
+        let waited = async {
+            tokio::select! {
+                biased;
+                () = drain.cancelled() => false,
+                () = tokio::time::sleep(wait) => true,
+            }
+        };
+        self.cursors.beside(waited).await
+    }
+}
+
+impl Verdict {
+    /// Notes the answer for a piece, or puts its halves on top of `pieces`.
+    fn note(&mut self, piece: Range<usize>, answer: Delivery, pieces: &mut Vec<Range<usize>>) {
+        match answer {
+            Delivery::Delivered => self.taken += piece.len(),
+            Delivery::Refused(refused) => {
+                self.taken += piece.len().saturating_sub(refused.len());
+                let here = refused.into_iter().map(|r| Refused { index: piece.start + r.index, ..r });
+                self.refused.extend(here);
+            }
+            Delivery::Bisect { reason } | Delivery::Split { reason } if piece.len() == 1 => {
+                self.refused.push(Refused { index: piece.start, reason });
+            }
+            Delivery::Bisect { .. } | Delivery::Split { .. } => {
+                let middle = piece.start + piece.len() / 2;
+                pieces.push(middle..piece.end);
+                pieces.push(piece.start..middle);
+            }
+            Delivery::Retry { .. } => unreachable!("retries are repeated before they are noted"),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The HTTP sink: requests of NDJSON or JSON, each with a key by which the upstream knows it again.
+//!
+//! Every record begins with its identity, `"_id":"gateway/stream/partition/epoch/offset"`. Every request has
+//! `Idempotency-Key: gateway/stream/partition/epoch/first-last` and the parts of it as `Tidegate-*` headers; a request
+//! made again, after a lost reply or a restart, has the same key and the same body.
+//!
+//! Which answer means what is in [`reply`]. Redirects are not followed: a token must not go where nobody sent it.
+
+mod body;
+mod options;
+mod reply;
+
+pub use options::{Format, HttpOptions, Method};
+
+use crate::{Delivery, OptionError, Request, Secret, Upstream};
+use body::Body;
+use futures::future::BoxFuture;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, StatusCode, Url, redirect};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest wait for a connection, where the request's timeout is not shorter.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
+/// An unused connection is kept this long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// Delivers over HTTP.
+#[derive(Debug)]
+pub struct Http {
+    client: Client,
+    url: Url,
+    place: String,
+    options: HttpOptions,
+    headers: HeaderMap,
+    token: Option<Secret>,
+    /// The request in hand as it goes on the wire, for another attempt.
+    body: Option<Body>,
+}
+
+impl Http {
+    /// Checks the options and reads the files they name; connects to nothing.
+    pub fn build(options: HttpOptions) -> Result<Self, OptionError> {
+        let url = check_url(&options.url)?;
+        let token = match (&options.bearer_token, &options.bearer_token_file) {
+            (Some(_), Some(_)) => {
+                return Err(OptionError::new("bearer_token", "give it or bearer_token_file, not both"));
+            }
+            (Some(token), None) => Some(token.clone()),
+            (None, Some(file)) => Some(read_token(file)?),
+            (None, None) => None,
+        };
+        if let Some(token) = &token {
+            bearer(token).map_err(|reason| OptionError::new("bearer_token", reason))?;
+        }
+        let headers = fixed_headers(&options)?;
+        let mut place = url.clone();
+        // Queries and passwords may be secrets.
+        place.set_query(None);
+        let _ = place.set_username("");
+        let _ = place.set_password(None);
+        Ok(Http { client: client(&options)?, url, place: place.into(), headers, token, options, body: None })
+    }
+
+    async fn attempt(&mut self, request: &Request) -> Delivery {
+        let body = match self.body.take().filter(|body| body.key == request.key()) {
+            Some(body) => body,
+            None => match Body::of(request.clone(), self.options.format, self.options.gzip).await {
+                Ok(body) => body,
+                Err(reason) => return Delivery::Retry { reason, after: None },
+            },
+        };
+        let body = self.body.insert(body).clone();
+        let mut response = self.send(request, &body).await;
+        if let Ok(answer) = &response
+            && answer.status() == StatusCode::UNAUTHORIZED
+            && self.token_changed()
+        {
+            response = self.send(request, &body).await;
+        }
+        let delivery = match response {
+            Ok(response) => reply::read(response).await,
+            Err(error) => Delivery::Retry { reason: reply::sentence(&error), after: None },
+        };
+        if !matches!(delivery, Delivery::Retry { .. }) {
+            self.body = None;
+        }
+        delivery
+    }
+
+    async fn send(&self, request: &Request, body: &Body) -> Result<reqwest::Response, reqwest::Error> {
+        let method = match self.options.method {
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+        };
+        let mut call = self.client.request(method, self.url.clone()).headers(self.headers.clone());
+        for (name, value) in [
+            ("idempotency-key", body.key.clone()),
+            ("tidegate-gateway", request.identity().gateway.to_string()),
+            ("tidegate-stream", request.partition().stream.to_string()),
+            ("tidegate-partition", request.partition().number.to_string()),
+            ("tidegate-epoch", format!("{:016x}", request.identity().epoch)),
+            ("tidegate-first-offset", request.first().to_string()),
+            ("tidegate-last-offset", request.last().to_string()),
+            ("tidegate-count", request.len().to_string()),
+        ] {
+            call = call.header(name, value);
+        }
+        if let Some(Ok(value)) = self.token.as_ref().map(bearer) {
+            call = call.header(AUTHORIZATION, value);
+        }
+        call.body(body.bytes.clone()).send().await
+    }
+
+    /// Reads the token's file again; whether it holds another one now.
+    fn token_changed(&mut self) -> bool {
+        let Some(file) = &self.options.bearer_token_file else { return false };
+        match read_token(file) {
+            Ok(token) if bearer(&token).is_ok() => {
+                let changed = self.token.as_ref() != Some(&token);
+                self.token = Some(token);
+                changed
+            }
+            Ok(_) | Err(_) => {
+                tracing::warn!(file = %file.display(), "the bearer token's file holds no usable token");
+                false
+            }
+        }
+    }
+}
+
+impl Upstream for Http {
+    fn deliver<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Delivery> {
+        Box::pin(self.attempt(request))
+    }
+
+    fn keyed(&self) -> bool {
+        true
+    }
+
+    fn place(&self) -> &str {
+        &self.place
+    }
+}
+
+fn check_url(text: &str) -> Result<Url, OptionError> {
+    let wrong = |reason: String| OptionError::new("url", reason);
+    let url = Url::parse(text).map_err(|e| wrong(format!("is no URL: {e}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong(format!("begins with {}://; only http:// and https:// are known", url.scheme())));
+    }
+    Ok(url)
+}
+
+fn read_token(file: &Path) -> Result<Secret, OptionError> {
+    Secret::read(file).map_err(|reason| OptionError::new("bearer_token_file", reason))
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal()))
+        .map_err(|_| "holds characters a header cannot carry".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The headers that are the same in every request.
+fn fixed_headers(options: &HttpOptions) -> Result<HeaderMap, OptionError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &options.headers {
+        let wrong = |reason: &str| OptionError::new(format!("headers.{name}"), reason);
+        let key = HeaderName::try_from(name.as_str()).map_err(|_| wrong("is no header's name"))?;
+        let lower = key.as_str();
+        if lower.starts_with("tidegate-") || OURS.contains(&lower) {
+            return Err(wrong("is set by the sink itself: leave it out"));
+        }
+        let mut value =
+            HeaderValue::try_from(value.reveal()).map_err(|_| wrong("holds characters a header cannot carry"))?;
+        value.set_sensitive(true);
+        headers.append(key, value);
+    }
+    let content = match options.format {
+        Format::Ndjson => "application/x-ndjson",
+        Format::Json => "application/json",
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
+    if options.gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(headers)
+}
+
+/// Headers that belong to the sink or the connection.
+const OURS: [&str; 7] = [
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "host",
+    "idempotency-key",
+];
+
+fn client(options: &HttpOptions) -> Result<Client, OptionError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .timeout(options.timeout)
+        .connect_timeout(options.timeout.min(CONNECT_TIMEOUT_MAX))
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(1);
+    if let Some(file) = &options.ca_file {
+        builder = builder.tls_certs_merge(certificates(file)?);
+    }
+    builder.build().map_err(|e| OptionError::new("url", format!("no HTTP client could be made: {e}")))
+}
+
+fn certificates(file: &PathBuf) -> Result<Vec<Certificate>, OptionError> {
+    let wrong = |what: String| OptionError::new("ca_file", format!("the file {} {what}", file.display()));
+    let pem = std::fs::read(file).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| wrong(format!("is no PEM: {e}")))?;
+    if certificates.is_empty() {
+        return Err(wrong("holds no certificate".into()));
+    }
+    Ok(certificates)
+}

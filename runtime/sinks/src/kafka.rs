@@ -1,0 +1,5 @@
+//! The Kafka sink.
+
+mod options;
+
+pub use options::{Cleanup, Compression, KafkaOptions, TopicOptions};
