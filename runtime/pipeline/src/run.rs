@@ -123,6 +123,20 @@ struct Since {
     force: bool,
 }
 
+/// What became of a commit.
+#[derive(PartialEq, Eq)]
+enum Sent {
+    Taken,
+    Abandoned,
+}
+
+/// What a look at the inputs led to.
+enum Turn {
+    Worked,
+    Nothing,
+    Abandoned,
+}
+
 struct Running {
     pipeline: Pipeline,
     labels: trouble::Counters,
@@ -139,16 +153,18 @@ impl Running {
         if self.since.force {
             // Recovery needs a place to replay from, before the first checkpoint is due.
             let commit = self.checkpoint(Commit::by(&self.session))?;
-            self.send(commit, tokio)?;
+            if self.send(commit, tokio, drain)? == Sent::Abandoned {
+                return Ok(());
+            }
         }
         self.pipeline.handle.update(|s| s.state = State::Running);
         loop {
             let draining = drain.is_cancelled();
-            if self.turn(tokio)? {
-                continue;
-            }
-            if draining {
-                return self.stop(tokio);
+            match self.turn(tokio, drain)? {
+                Turn::Worked => continue,
+                Turn::Abandoned => return Ok(()),
+                Turn::Nothing if draining => return self.stop(tokio),
+                Turn::Nothing => self.sound()?,
             }
             if let Some(due) = self.pipeline.chain.due() {
                 self.pipeline.store.tick_at(&self.inputs[0], due);
@@ -162,8 +178,16 @@ impl Running {
         }
     }
 
-    /// Processes up to a batch's worth of entries and commits; false when there was nothing.
-    fn turn(&mut self, tokio: &Tokio) -> Result<bool, StartError> {
+    /// A poisoned store brings nothing any more, and waking for it again and again would spin.
+    fn sound(&self) -> Result<(), StartError> {
+        match self.pipeline.store.health().poisoned {
+            Some(why) => Err(Error::Poisoned(why.into()).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Processes up to a batch's worth of entries and commits.
+    fn turn(&mut self, tokio: &Tokio, drain: &CancellationToken) -> Result<Turn, StartError> {
         let (mut rows, mut outputs, mut commit) = (0, Vec::new(), Commit::by(&self.session));
         while rows < ROWS_MAX {
             let Some(entry) = self.merge.next()? else { break };
@@ -171,7 +195,7 @@ impl Running {
             self.entry(&entry, &mut commit, &mut outputs)?;
         }
         if rows == 0 {
-            return Ok(false);
+            return Ok(Turn::Nothing);
         }
         commit.reads = self.reads();
         commit.appends.extend(appends(&self.pipeline.options.to, &outputs));
@@ -184,8 +208,10 @@ impl Running {
             s.newest_event_time = newest;
         });
         let commit = if self.checkpoint_due() { self.checkpoint(commit)? } else { commit };
-        self.send(commit, tokio)?;
-        Ok(true)
+        Ok(match self.send(commit, tokio, drain)? {
+            Sent::Taken => Turn::Worked,
+            Sent::Abandoned => Turn::Abandoned,
+        })
     }
 
     /// Takes one entry through the operators.
@@ -250,12 +276,13 @@ impl Running {
         Ok(commit)
     }
 
-    /// Commits, waiting while the output stream is full.
-    fn send(&mut self, mut commit: Commit, tokio: &Tokio) -> Result<(), StartError> {
+    /// Commits, waiting while the output stream is full. A drain does not wait: what was not taken is worked up again
+    /// after the next start.
+    fn send(&mut self, mut commit: Commit, tokio: &Tokio, drain: &CancellationToken) -> Result<Sent, StartError> {
         commit.state = Some(mark::encode(&self.mark));
         loop {
             match self.pipeline.store.commit(commit) {
-                Ok(_receipt) => return Ok(()),
+                Ok(_receipt) => return Ok(Sent::Taken),
                 Err(Refusal::Failed(error)) => return Err(error.into()),
                 Err(Refusal::Full(refused, stream)) => {
                     let full = stream.as_deref().unwrap_or("the store").to_owned();
@@ -263,7 +290,15 @@ impl Running {
                         s.state = State::Waiting;
                         s.reason = Some(format!("{full} is full"));
                     });
-                    tokio.block_on(self.pipeline.store.room(stream.as_deref()));
+                    let room = tokio.block_on(async {
+                        tokio::select! {
+                            () = self.pipeline.store.room(stream.as_deref()) => true,
+                            () = drain.cancelled() => false,
+                        }
+                    });
+                    if !room {
+                        return Ok(Sent::Abandoned);
+                    }
                     self.pipeline.handle.update(|s| {
                         s.state = State::Running;
                         s.reason = None;
