@@ -1,0 +1,162 @@
+//! A gateway process and its control API.
+
+use crate::http::{self, Lines};
+use crate::parts;
+use crate::process::{Process, free_port};
+use crate::wait::{eventually, poll};
+use serde_json::Value;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Output};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longest a start (and the recovery in it) may take.
+const START_MAX: Duration = Duration::from_secs(60);
+/// Longest a drain may take: the default `drain_timeout` and some.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long a tap may be silent before it has shown all there is.
+const TAP_QUIET: Duration = Duration::from_secs(5);
+
+/// A gateway with a folder of its own: configuration, store and log stay over restarts.
+#[derive(Debug)]
+pub struct Gateway {
+    folder: TempDir,
+    control: SocketAddr,
+    process: Option<Process>,
+}
+
+impl Gateway {
+    /// A gateway that is not running yet. `config` is everything but `[gateway]`, `[control]`, `[plugins]` and
+    /// `[store]`, whose further options may be given in `store`.
+    pub fn configured(store: &str, config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let control = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let gateway = Gateway { folder, control, process: None };
+        gateway.reconfigure(store, config);
+        gateway
+    }
+
+    /// Writes another configuration; it holds from the next start on.
+    pub fn reconfigure(&self, store: &str, config: &str) {
+        let text = format!(
+            "[gateway]\nname = \"test-gateway\"\n[control]\nlisten = \"{}\"\n[plugins]\ndir = \"{}\"\n\
+             [store]\npath = \"store\"\n{store}\n{config}",
+            self.control,
+            parts::plugins().display()
+        );
+        fs::write(self.config(), text).expect("a configuration");
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn start(&mut self) {
+        assert!(self.process.is_none(), "the gateway is running");
+        let mut command = Command::new(parts::gateway_binary());
+        command.arg("run").arg(self.config()).env("RUST_BACKTRACE", "1");
+        self.process = Some(Process::spawn("gateway", &mut command, &self.folder.path().join("log")));
+        eventually(START_MAX, "the gateway answers", || {
+            if let Some(status) = self.process().ended() {
+                panic!("the gateway ended with {status}:\n{}", self.log());
+            }
+            http::get(self.control, "/livez").map(|_| ())
+        });
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start_ready(&mut self) {
+        self.start();
+        self.ready(START_MAX);
+    }
+
+    /// Waits until `/readyz` says yes.
+    pub fn ready(&self, within: Duration) {
+        eventually(within, "the gateway is ready", || match http::get(self.control, "/readyz")? {
+            (200, _) => Ok(()),
+            (status, reasons) => Err(format!("{status} {reasons}")),
+        });
+    }
+
+    /// Status and body of `/readyz`.
+    pub fn readiness(&self) -> (u16, String) {
+        self.get("/readyz")
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.take().expect("a running gateway").kill();
+    }
+
+    /// SIGTERM: drains and ends.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.process.take().expect("a running gateway").terminate(DRAIN_MAX)
+    }
+
+    /// Runs `tidegate VERB CONFIG` to its end.
+    pub fn verb(&self, verb: &str) -> Output {
+        Command::new(parts::gateway_binary()).arg(verb).arg(self.config()).output().expect("the gateway's binary")
+    }
+
+    /// Status and body of a `GET` on the control API.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        http::get(self.control, path).expect("an answer of the control API")
+    }
+
+    /// `/api/v1/status`.
+    pub fn status(&self) -> Value {
+        let (status, body) = self.get("/api/v1/status");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// The first `count` records of a stream, as JSON; fewer when no more come for a while.
+    pub fn tap(&self, stream: &str, count: usize) -> Vec<Value> {
+        let mut lines = Lines::open(self.control, &format!("/api/v1/streams/{stream}/tap?from=start"));
+        let mut records = Vec::with_capacity(count);
+        while records.len() < count {
+            let Some(more) = lines.next(TAP_QUIET) else { break };
+            records.extend(more.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON lines")));
+        }
+        records
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&mut self) -> u64 {
+        self.process().resident_bytes()
+    }
+
+    /// What it has logged since its first start.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The sum of a counter over all label sets that contain each of `labels` (`sink="cloud"`).
+    pub fn counter(&self, name: &str, labels: &[&str]) -> f64 {
+        let (_, metrics) = self.get("/metrics");
+        let samples = metrics.lines().filter(|line| !line.starts_with('#'));
+        let of_name = samples.filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let matching = of_name.filter(|line| labels.iter().all(|label| line.contains(label)));
+        matching.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().into()
+    }
+
+    /// Waits until a probe of it gives a value; its log is shown when it does not.
+    pub fn eventually<T>(&self, within: Duration, what: &str, probe: impl FnMut() -> Result<T, String>) -> T {
+        match poll(within, probe) {
+            Ok(value) => value,
+            Err(last) => panic!("not within {within:?}: {what}. Last seen: {last}\nreadiness: {:?}", self.readiness()),
+        }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("gateway.toml")
+    }
+
+    fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("a running gateway")
+    }
+}

@@ -1,0 +1,165 @@
+//! An HTTP upstream that does what it is told and remembers what it got.
+
+use crate::process::free_port;
+use crate::runtime;
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::collections::VecDeque;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// How the upstream answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// Takes everything: 200.
+    Accept,
+    /// Takes nothing and answers this status.
+    Refuse(u16),
+}
+
+/// One request that came.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Its path.
+    pub path: String,
+    /// Its idempotency key, or empty.
+    pub key: String,
+    /// What it was answered.
+    pub status: u16,
+    /// Its lines (NDJSON), decompressed.
+    pub lines: Vec<String>,
+}
+
+/// A local HTTP server that stands for the cloud.
+#[derive(Debug)]
+pub struct Upstream {
+    addr: SocketAddr,
+    state: Arc<Mutex<State>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct State {
+    mood: Mood,
+    /// Statuses for the next requests, before `mood` holds again.
+    script: VecDeque<u16>,
+    arrivals: Vec<Arrival>,
+}
+
+impl Upstream {
+    /// Listens on a free port and takes everything.
+    pub fn start() -> Self {
+        Self::listen_on(SocketAddr::from(([127, 0, 0, 1], free_port())))
+    }
+
+    /// Listens on this address and takes everything.
+    pub fn listen_on(addr: SocketAddr) -> Self {
+        let state = State { mood: Mood::Accept, script: VecDeque::new(), arrivals: Vec::new() };
+        let mut upstream = Upstream { addr, state: Arc::new(Mutex::new(state)), serving: None };
+        upstream.connect();
+        upstream
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Answers like this from now on.
+    pub fn mood(&self, mood: Mood) {
+        self.state().mood = mood;
+    }
+
+    /// Answers the next requests with these statuses, one each.
+    pub fn script(&self, statuses: &[u16]) {
+        self.state().script.extend(statuses);
+    }
+
+    /// Goes away: connections are cut and new ones refused.
+    pub fn disconnect(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            let _ = runtime().block_on(serving);
+        }
+    }
+
+    /// Comes back at the same address.
+    pub fn connect(&mut self) {
+        let listener = runtime().block_on(TcpListener::bind(self.addr)).expect("the port of the upstream");
+        self.serving = Some(runtime().spawn(serve(listener, Arc::clone(&self.state))));
+    }
+
+    /// Lines of all requests that were answered 2xx, in order of arrival.
+    pub fn accepted(&self) -> Vec<String> {
+        let state = self.state();
+        state.arrivals.iter().filter(|a| a.status < 300).flat_map(|a| a.lines.iter().cloned()).collect()
+    }
+
+    /// How many lines were accepted on `path`.
+    pub fn accepted_count(&self, path: &str) -> usize {
+        let state = self.state();
+        state.arrivals.iter().filter(|a| a.status < 300 && a.path == path).map(|a| a.lines.len()).sum()
+    }
+
+    /// Every request since the last call, answered well or not.
+    pub fn take_arrivals(&self) -> Vec<Arrival> {
+        std::mem::take(&mut self.state().arrivals)
+    }
+
+    /// How many requests came, answered well or not.
+    pub fn requests(&self) -> usize {
+        self.state().arrivals.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while locked")
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+    // The connections end with this task: that is how the upstream goes away.
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let state = Arc::clone(&state);
+        let service = service_fn(move |request| answer(request, Arc::clone(&state)));
+        connections.spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let lines = decompress(&header("content-encoding"), &body).lines().map(str::to_owned).collect();
+    let mut state = state.lock().expect("no panic while locked");
+    let status = match (state.script.pop_front(), state.mood) {
+        (Some(status), _) | (None, Mood::Refuse(status)) => status,
+        (None, Mood::Accept) => 200,
+    };
+    let key = header("idempotency-key");
+    state.arrivals.push(Arrival { path: head.uri.path().into(), key, status, lines });
+    Ok(Response::builder().status(status).body(Full::default()).expect("a valid status"))
+}
+
+fn decompress(encoding: &str, body: &[u8]) -> String {
+    let mut text = String::new();
+    match encoding {
+        "gzip" => GzDecoder::new(body).read_to_string(&mut text).map(|_| text).expect("gzip of UTF-8"),
+        _ => String::from_utf8(body.to_vec()).expect("UTF-8"),
+    }
+}
