@@ -1,14 +1,15 @@
 //! The one WebAssembly engine of the process.
 
-use crate::{EngineError, Limits, LoadError, Plugin};
+use crate::cache::Cache;
+use crate::{EngineError, Limits, LoadError, Plugin, compile, load, ticker};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where plugins are compiled.
 #[derive(Debug, Clone)]
 pub enum Compiler {
     /// In a child process (`exe args… in.wasm out.cwasm`, which calls [`crate::compile_main`]): the gateway's memory
-    /// does not grow by the compiler's, and a plugin made to choke it costs only the child.
+    /// does not grow by the compiler's, and a plugin made to choke it costs only the child. Needs a `cache_dir`.
     Child {
         /// The program, most often the gateway itself.
         exe: PathBuf,
@@ -22,7 +23,7 @@ pub enum Compiler {
 /// How the engine is set up.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Where compiled plugins are kept; `None`: nowhere.
+    /// Where compiled plugins are kept, a folder only this user may write; `None`: nowhere.
     pub cache_dir: Option<PathBuf>,
     /// Where they are compiled.
     pub compiler: Compiler,
@@ -40,23 +41,58 @@ impl Default for EngineOptions {
 /// The engine: loads plugins.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    options: Arc<EngineOptions>,
+    shared: Arc<Shared>,
 }
 
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) compiler: Compiler,
+}
+
+/// wasmtime mixes up types between engines (RUSTSEC-2026-0222): there is one.
+static WASMTIME: Mutex<Option<(wasmtime::Engine, usize)>> = Mutex::new(None);
+
 impl Engine {
-    /// The process's engine. There is exactly one underneath, however often this is called.
+    /// The process's engine. There is exactly one underneath, however often this is called; its stack limit is that
+    /// of the first call.
     pub fn new(options: EngineOptions) -> Result<Engine, EngineError> {
-        Ok(Engine { options: Arc::new(options) })
+        let wasmtime = shared_wasmtime(options.stack_bytes)?;
+        let cache = options.cache_dir.map(Cache::open).transpose()?;
+        if cache.is_none() && matches!(options.compiler, Compiler::Child { .. }) {
+            let why = "a compiler in a child process needs a cache_dir for its files".into();
+            return Err(EngineError::Cache { folder: PathBuf::new(), why });
+        }
+        Ok(Engine { shared: Arc::new(Shared { wasmtime, cache, compiler: options.compiler }) })
     }
 
-    /// Loads a plugin from a `.wasm` component or a `.wat` text of one.
-    pub fn load(&self, path: &Path, limits: &Limits) -> Result<Arc<Plugin>, LoadError> {
-        self.load_bytes(path, &[], limits)
+    /// Loads a plugin from a `.wasm` component or the `.wat` text of one.
+    pub fn load(&self, file: &Path, limits: &Limits) -> Result<Arc<Plugin>, LoadError> {
+        let loaded = load::read(file, limits).and_then(|bytes| load::load(&self.shared, &bytes, limits));
+        loaded.map(Arc::new).map_err(|problem| LoadError { file: file.into(), problem: Box::new(problem) })
     }
 
-    /// Loads a plugin from bytes; `file` names it in errors.
-    pub fn load_bytes(&self, file: &Path, _bytes: &[u8], _limits: &Limits) -> Result<Arc<Plugin>, LoadError> {
-        let _ = &self.options;
-        Err(LoadError { file: file.into(), problem: crate::LoadProblem::NotWasm })
+    /// Loads a plugin from the bytes of such a file; `file` names it in errors.
+    pub fn load_bytes(&self, file: &Path, bytes: &[u8], limits: &Limits) -> Result<Arc<Plugin>, LoadError> {
+        let loaded = load::load(&self.shared, bytes, limits);
+        loaded.map(Arc::new).map_err(|problem| LoadError { file: file.into(), problem: Box::new(problem) })
     }
+}
+
+fn shared_wasmtime(stack_bytes: usize) -> Result<wasmtime::Engine, EngineError> {
+    let mut shared = WASMTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((engine, has)) = &*shared {
+        return match *has == stack_bytes {
+            true => Ok(engine.clone()),
+            false => Err(EngineError::Stack { has: *has, asked: stack_bytes }),
+        };
+    }
+    let mut config = compile::config();
+    config.max_wasm_stack(stack_bytes);
+    let start = |error: String| EngineError::Start(error);
+    let engine = wasmtime::Engine::new(&config).map_err(|error| start(format!("{error:#}")))?;
+    ticker::start(engine.clone()).map_err(|error| start(error.to_string()))?;
+    *shared = Some((engine.clone(), stack_bytes));
+    Ok(engine)
 }

@@ -11,7 +11,7 @@ pub struct LoadError {
     /// The plugin's file.
     pub file: PathBuf,
     /// What is wrong with it.
-    pub problem: LoadProblem,
+    pub problem: Box<LoadProblem>,
 }
 
 /// What is wrong with a plugin's file.

@@ -3,6 +3,10 @@
 use crate::limits::TEXT_BYTES_MAX;
 use std::fmt;
 use std::sync::Arc;
+use wasmtime::{Trap, WasmBacktrace};
+
+/// Most bytes of a backtrace that are kept.
+const BACKTRACE_BYTES_MAX: usize = 4096;
 
 /// What kind of failure a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,6 +83,53 @@ pub(crate) fn bounded(mut text: String) -> String {
     if text.len() > TEXT_BYTES_MAX {
         let end = (0..=TEXT_BYTES_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         text.truncate(end);
+    }
+    text
+}
+
+/// The fault a failed call is. `denied`: what the limiter refused during it.
+pub(crate) fn of(plugin: &Arc<str>, denied: Option<&'static str>, error: &wasmtime::Error) -> Fault {
+    let trap = error.downcast_ref::<Trap>();
+    let kind = match (trap, denied) {
+        (Some(Trap::Interrupt), _) => FaultKind::Deadline,
+        (_, Some(_)) => FaultKind::Memory,
+        (Some(_), None) => FaultKind::Trap,
+        (None, None) => FaultKind::BadReply,
+    };
+    let cause = match trap {
+        Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_string(),
+        None => error.root_cause().to_string(),
+    };
+    let message = match (kind, denied) {
+        (FaultKind::Deadline, _) => "ran longer than call_time allows".into(),
+        (FaultKind::Memory, Some(what)) => format!("asked for more {what} than it may have: {cause}"),
+        _ => cause,
+    };
+    let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    Fault { kind, message: bounded(message), backtrace, plugin: plugin.clone() }
+}
+
+/// A reply the contract does not allow.
+pub(crate) fn bad_reply(plugin: &Arc<str>, message: &str) -> Fault {
+    let message = bounded(message.to_string());
+    Fault { kind: FaultKind::BadReply, message, backtrace: String::new(), plugin: plugin.clone() }
+}
+
+/// The guest's functions by name, innermost first, one a line.
+fn frames(backtrace: &WasmBacktrace) -> String {
+    let mut text = String::new();
+    for frame in backtrace.frames() {
+        let name = match frame.func_name() {
+            Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+            None => format!("function {}", frame.func_index()),
+        };
+        if text.len() + name.len() + 1 > BACKTRACE_BYTES_MAX {
+            break;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&name);
     }
     text
 }

@@ -1,9 +1,19 @@
 //! A loaded plugin.
 
+use crate::LoadProblem;
+use crate::context::Context;
 use std::fmt;
+use std::sync::Arc;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 /// The WIT package this host speaks.
 pub(crate) const PACKAGE: &str = "tidegate:plugin@1.0.0";
+
+/// The full name of an interface of the contract.
+pub(crate) fn interface(name: &str) -> String {
+    let (package, version) = PACKAGE.split_once('@').unwrap_or((PACKAGE, ""));
+    format!("{package}/{name}@{version}")
+}
 
 /// What a plugin is, by the interface it exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +44,17 @@ impl Kind {
             Kind::Codec => "codec",
         }
     }
+
+    /// The function that takes batches.
+    pub(crate) fn function(self) -> &'static str {
+        match self {
+            Kind::Filter => "keep",
+            Kind::Transform => "apply",
+            Kind::Detect => "score",
+            Kind::Aggregate => "update",
+            Kind::Codec => "decode",
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -61,6 +82,10 @@ pub struct Plugin {
     pub(crate) kind: Kind,
     pub(crate) hash: [u8; 32],
     pub(crate) has_state: bool,
+    /// `name version`, in faults.
+    pub(crate) label: Arc<str>,
+    pub(crate) pre: InstancePre<Context>,
+    pub(crate) exports: Exports,
 }
 
 impl Plugin {
@@ -88,5 +113,60 @@ impl Plugin {
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plugin").field("about", &self.about).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Where a component's functions are, looked up once.
+pub(crate) struct Exports {
+    pub(crate) describe: ComponentExportIndex,
+    pub(crate) configure: ComponentExportIndex,
+    /// `keep`, `apply`, `score`, `update` or `decode`.
+    pub(crate) rows: ComponentExportIndex,
+    pub(crate) windows: Option<WindowExports>,
+    pub(crate) state: Option<StateExports>,
+}
+
+pub(crate) struct WindowExports {
+    pub(crate) merge: ComponentExportIndex,
+    pub(crate) finish: ComponentExportIndex,
+}
+
+pub(crate) struct StateExports {
+    pub(crate) version: ComponentExportIndex,
+    pub(crate) save: ComponentExportIndex,
+    pub(crate) load: ComponentExportIndex,
+    pub(crate) release: ComponentExportIndex,
+}
+
+impl Exports {
+    pub(crate) fn of(component: &Component, kind: Kind, state: bool) -> Result<Exports, LoadProblem> {
+        let find = |interface_name: &str, function: &str| {
+            let name = interface(interface_name);
+            let instance = component.get_export_index(None, &name);
+            let found = instance.and_then(|instance| component.get_export_index(Some(&instance), function));
+            found.ok_or_else(|| LoadProblem::Shape { interface: name, detail: format!("no function {function}") })
+        };
+        let windows = match kind {
+            Kind::Aggregate => {
+                Some(WindowExports { merge: find("aggregate", "merge")?, finish: find("aggregate", "finish")? })
+            }
+            _ => None,
+        };
+        let state = match state {
+            true => Some(StateExports {
+                version: find("state", "version")?,
+                save: find("state", "save")?,
+                load: find("state", "load")?,
+                release: find("state", "release")?,
+            }),
+            false => None,
+        };
+        Ok(Exports {
+            describe: find("plugin", "describe")?,
+            configure: find("plugin", "configure")?,
+            rows: find(kind.word(), kind.function())?,
+            windows,
+            state,
+        })
     }
 }

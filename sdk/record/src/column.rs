@@ -275,7 +275,8 @@ impl Column {
         Column { values: self.values.take(rows), valid: self.valid.as_ref().map(|v| pick(v, rows)) }
     }
 
-    pub(crate) fn extend(&mut self, other: &Column) {
+    /// Appends the rows of a column of the same scalar.
+    pub fn extend(&mut self, other: &Column) {
         let before = self.values.len();
         self.values.extend(&other.values);
         match (&mut self.valid, &other.valid) {

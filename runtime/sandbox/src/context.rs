@@ -1,0 +1,60 @@
+//! What an instance has taken, and what it may take.
+
+use crate::Limits;
+use wasmtime::ResourceLimiter;
+
+/// Most elements all tables of an instance may have together.
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Most core instances (and tables) in a component: an adapter and its shims make about ten.
+const INSTANCES_MAX: usize = 32;
+/// Most memories in a component.
+const MEMORIES_MAX: usize = 8;
+
+/// The limiter of one store.
+pub(crate) struct Context {
+    pub(crate) memory_bytes: usize,
+    memory_bytes_max: usize,
+    table_elements: usize,
+    /// What was refused since the call began.
+    pub(crate) denied: Option<&'static str>,
+}
+
+impl Context {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Context { memory_bytes: 0, memory_bytes_max: limits.memory_bytes, table_elements: 0, denied: None }
+    }
+}
+
+impl ResourceLimiter for Context {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if total > self.memory_bytes_max {
+            self.denied = Some("memory");
+            return Ok(false);
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > TABLE_ELEMENTS_MAX {
+            self.denied = Some("table elements");
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}

@@ -1,0 +1,93 @@
+//! Getting work done in spite of faults: cut it, call, and where a call faults, find the item at fault by halves.
+//!
+//! After every fault the instance is gone. The next call gets a new one whose slots stand where they stood before the
+//! fault, so what is found out about one item never depends on another that faulted.
+
+use super::Runner;
+use super::work::Work;
+use crate::stats::CLOCK;
+use crate::{Fault, FaultKind, Halted};
+use std::ops::Range;
+use tidegate_record::Clock;
+
+/// What probing a faulted call taught.
+#[derive(Default)]
+struct Probe {
+    /// A call of several items took too long or too much memory.
+    too_much: bool,
+    /// An item is at fault itself.
+    culprit: bool,
+    /// Most items that passed in one call.
+    passed_max: usize,
+}
+
+impl Runner {
+    /// Does the work, giving what came of each range in order; a fault is given for a single item only.
+    pub(super) fn drive<W: Work>(
+        &mut self,
+        work: &W,
+        mut each: impl FnMut(Range<usize>, Result<W::Out, Fault>),
+    ) -> Result<(), Halted> {
+        let (mut from, mut halves, mut probe) = (0, Vec::new(), Probe::default());
+        loop {
+            let range = match halves.pop() {
+                Some(half) => half,
+                None if from == work.items() => break,
+                None => {
+                    let end = work.cut(&self.setup, from, self.items_max);
+                    std::mem::replace(&mut from, end)..end
+                }
+            };
+            match self.attempt(work, range.clone())? {
+                Ok(out) => {
+                    probe.passed_max = probe.passed_max.max(range.len());
+                    each(range, Ok(out));
+                }
+                Err(fault) if range.len() == 1 => {
+                    probe.culprit = true;
+                    each(range, Err(fault));
+                }
+                Err(fault) => {
+                    probe.too_much |= matches!(fault.kind, FaultKind::Deadline | FaultKind::Memory);
+                    // Every further fault takes a restart: make those cheap.
+                    self.rebase()?;
+                    let middle = range.start + range.len() / 2;
+                    halves.push(middle..range.end);
+                    halves.push(range.start..middle);
+                }
+            }
+        }
+        if probe.too_much && !probe.culprit {
+            self.items_max = probe.passed_max.max(1);
+        }
+        Ok(())
+    }
+
+    /// One call. On a fault the instance is dropped.
+    fn attempt<W: Work>(&mut self, work: &W, range: Range<usize>) -> Result<Result<W::Out, Fault>, Halted> {
+        let mut guest = self.take_guest()?;
+        let began = CLOCK.boot();
+        let outcome = work.call(&mut guest, &self.setup, range.clone());
+        self.meters.called(range.len(), CLOCK.boot() - began);
+        let out = match outcome {
+            Ok(out) => out,
+            Err(fault) => return self.faulted(fault).map(Err),
+        };
+        self.faults_in_row = 0;
+        let memory_bytes = guest.memory_bytes();
+        self.meters.memory(memory_bytes);
+        self.guest = Some(guest);
+        if self.setup.plugin.has_state
+            && let Some(step) = work.step(range)
+        {
+            self.journal.push(step);
+            if self.journal.is_full() {
+                self.rebase()?;
+            }
+        }
+        if memory_bytes > self.recycle_bytes {
+            self.recycle()?;
+        }
+        Ok(Ok(out))
+    }
+}
