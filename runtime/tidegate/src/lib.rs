@@ -1,1 +1,11 @@
-//! Stub.
+//! The gateway: configuration, topology, control, command line.
+//!
+//! [`config`] makes typed options of a file, [`topology`] builds and wires every part from them, [`http`] shows what
+//! is going on, [`readiness`] says whether that is well, [`cli`] is what a person types.
+
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod log;
+pub mod readiness;
+pub mod topology;

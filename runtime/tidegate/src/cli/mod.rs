@@ -1,0 +1,106 @@
+//! What a person types.
+
+mod check;
+mod run;
+mod tap;
+
+pub use check::check;
+pub use run::run;
+pub use tap::{TapOptions, tap};
+
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Exit codes; 0 is success and 2 a command line that is not understood.
+pub mod exit {
+    /// The configuration has problems (they are on standard error).
+    pub const CONFIG: u8 = 1;
+    /// It could not be started or reached: a port in use, a store that does not open, no gateway to ask.
+    pub const START: u8 = 3;
+    /// The drain did not end in time, or was cut short by a second signal. What was acknowledged is durable all the same.
+    pub const DRAIN: u8 = 4;
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 the configuration has problems, 2 wrong usage, 3 could not be started \
+                          or reached, 4 the drain was cut short";
+
+#[derive(Parser)]
+#[command(name = "tidegate", version, about = "A small, trustworthy stream processor for gateways", after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway until SIGTERM or SIGINT, then drain; a second signal ends it at once
+    Run {
+        /// The configuration
+        file: PathBuf,
+    },
+    /// Check a configuration and the plugins it names, and say everything that is wrong
+    Check {
+        /// The configuration
+        file: PathBuf,
+        /// Print a JSON object instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a stream of a running gateway, a JSON object a line
+    Tap(TapOptions),
+    /// Compile a plugin (what a gateway runs in a process of its own)
+    #[command(hide = true)]
+    CompilePlugin {
+        /// The component
+        input: PathBuf,
+        /// Where the compiled plugin goes
+        output: PathBuf,
+    },
+}
+
+/// The command line of this process. Ends the process where it is not understood or asks for help.
+pub fn parse() -> Command {
+    Cli::parse().command
+}
+
+/// Compiles a plugin; this process's own memory and processor time are limited from here on.
+pub fn compile_plugin(input: &Path, output: &Path) -> ExitCode {
+    match tidegate_sandbox::compile_main(input, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => failed(exit::START, &reason),
+    }
+}
+
+/// Says on standard error what went wrong.
+fn failed(code: u8, reason: &str) -> ExitCode {
+    eprintln!("tidegate: {reason}");
+    ExitCode::from(code)
+}
+
+/// Everything here is asynchronous but the command line.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| format!("the asynchronous runtime does not start: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_understood() {
+        let parsed = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| format!("{:?}", cli.command));
+        assert_eq!(parsed("tidegate run g.toml").ok().as_deref(), Some("Run { file: \"g.toml\" }"));
+        assert!(parsed("tidegate tap readings -n 3 --from start").is_ok());
+        assert!(parsed("tidegate tap readings --url http://x --config y").is_err());
+        assert!(parsed("tidegate").is_err());
+    }
+}

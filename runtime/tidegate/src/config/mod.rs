@@ -1,0 +1,144 @@
+//! Configuration: the text of a TOML file to typed options of every component, with all problems at once.
+//!
+//! A [`section::Section`] is asked for each option by name, type, default and limits; what is asked for is known, what
+//! is left over is not. So the readers below are the list of options, and a test holds `config/gateway.toml`, which
+//! documents them, complete against it.
+
+mod checks;
+mod context;
+mod decode;
+mod errors;
+mod gateway;
+mod interpolate;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod mqtt;
+mod pipelines;
+mod plugins;
+mod secret;
+mod section;
+mod serial;
+mod sinks;
+mod sources;
+mod store;
+mod streams;
+mod suggest;
+pub(crate) mod units;
+mod url;
+mod value;
+
+pub use errors::{Errors, Problem};
+pub use gateway::ControlConfig;
+pub use pipelines::{Late, OperatorConfig, OperatorKind, PipelineConfig, WindowConfig};
+pub use plugins::PluginsConfig;
+pub use sinks::{SinkConfig, SinkKind};
+pub use sources::{SourceConfig, SourceKind};
+pub use streams::StreamConfig;
+
+use crate::log;
+use context::Context;
+use section::Section;
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
+
+/// Most bytes a configuration may have.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// A whole, checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// The gateway's name: part of every record's identity.
+    pub gateway: String,
+    /// Logs.
+    pub log: log::Options,
+    /// The local HTTP and the drain.
+    pub control: ControlConfig,
+    /// Plugins.
+    pub plugins: PluginsConfig,
+    /// The store; its clock is the caller's to set.
+    pub store: tidegate_store::Options,
+    /// Every stream: those declared, those pipelines make, `dead_letters` and `ledger`.
+    pub streams: Vec<StreamConfig>,
+    /// The embedded broker, where there is one.
+    pub broker: Option<tidegate_devices::broker::Options>,
+    /// The sources.
+    pub sources: Vec<SourceConfig>,
+    /// The pipelines.
+    pub pipelines: Vec<PipelineConfig>,
+    /// The sinks.
+    pub sinks: Vec<SinkConfig>,
+    /// What is allowed and unwise, each a line of text with its place.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and checks a configuration file. The error holds everything that is wrong with it.
+pub fn load(path: &Path) -> Result<Config, Errors> {
+    let text = text(path).map_err(|reason| {
+        let message = format!("cannot be read: {reason}");
+        let problem = Problem { line: 0, column: 0, path: String::new(), message };
+        Errors::new(&path.display().to_string(), vec![problem])
+    })?;
+    parse(path, &text, &|name| std::env::var(name).ok())
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if bytes > CONFIG_BYTES_MAX {
+        return Err(format!("{bytes} bytes are more than {CONFIG_BYTES_MAX}"));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+/// Checks the text of a configuration file that stands at `path` (for messages, and for relative paths in it), with
+/// environment variables from `env`.
+pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Errors> {
+    let name = path.display().to_string();
+    let context = Context::new(path, &name, text, env);
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    for error in &syntax {
+        let message = error.message().lines().collect::<Vec<_>>().join(", ");
+        context.problem(error.span().map_or(0, |span| span.start), "", format!("not TOML: {message}"));
+    }
+    if !syntax.is_empty() {
+        return Err(unusable(context));
+    }
+    read(path, table.get_ref(), context)
+}
+
+fn read(path: &Path, table: &DeTable<'_>, context: Context<'_>) -> Result<Config, Errors> {
+    let mut config = Section::root(&context, table, |root| {
+        let gateway = gateway::name(root);
+        let (store, max_future) = store::read(root, &gateway);
+        Config {
+            file: path.into(),
+            gateway,
+            log: gateway::log(root),
+            control: gateway::control(root),
+            plugins: plugins::read(root),
+            streams: streams::read(root),
+            broker: sources::broker(root),
+            sources: sources::read(root, max_future),
+            pipelines: pipelines::read(root),
+            sinks: sinks::read(root),
+            warnings: Vec::new(),
+            store,
+        }
+    });
+    for pipeline in &config.pipelines {
+        if !pipeline.to.is_empty() && !config.streams.iter().any(|stream| stream.name == pipeline.to) {
+            config.streams.push(StreamConfig::made_by_pipelines(&pipeline.to));
+        }
+    }
+    checks::check(&config, &context);
+    config.warnings = context.finish()?;
+    Ok(config)
+}
+
+fn unusable(context: Context<'_>) -> Errors {
+    match context.finish() {
+        Err(errors) => errors,
+        Ok(_) => unreachable!("called after a problem was noted"),
+    }
+}

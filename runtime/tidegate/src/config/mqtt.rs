@@ -1,0 +1,94 @@
+//! `type = "mqtt"`: a source that subscribes to a broker.
+
+use super::section::Section;
+use super::units::Size;
+use super::{decode, secret, url};
+use std::time::Duration;
+use tidegate_devices::Secret;
+use tidegate_devices::mqtt::{Options, Qos, Version};
+
+/// Most bytes a topic filter or client id may have.
+const NAME_BYTES_MAX: usize = 65_535;
+/// Most filters a source may subscribe to.
+const TOPICS_MAX: usize = 1_000;
+const MINUTE: Duration = Duration::from_secs(60);
+
+pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
+    let default = Options::default();
+    let url = section.needed_text("url");
+    url::check(section, "url", &url, &["mqtt", "mqtts"]);
+    let qos = section.word("qos", "1", &[("1", Qos::AtLeastOnce), ("0", Qos::AtMostOnce)]);
+    if qos == Qos::AtMostOnce {
+        let why = "no custody at QoS 0: what comes while the gateway is away or its stream is full is lost";
+        section.context.warning_at(&section.path_of("qos"), why);
+    }
+    let ca_file = section.text("ca_file").map(|path| section.context.resolve(&path));
+    if ca_file.is_some() && url.starts_with("mqtt://") {
+        section.context.warning_at(&section.path_of("ca_file"), "not used with mqtt://: write mqtts:// for TLS");
+    }
+    Options {
+        topics: topics(section),
+        client_id: client_id(section),
+        version: section.word("version", "5", &[("5", Version::V5), ("3.1.1", Version::V311)]),
+        qos,
+        username: section.text("username"),
+        password: secret::read(section, "password", "password_file").map(Secret::from),
+        ca_file,
+        receive_max: section.within("receive_max", default.receive_max, 1..=u16::MAX),
+        packet_bytes_max: packet_bytes_max(section, default.packet_bytes_max),
+        keep_alive: section.within("keep_alive", default.keep_alive, Duration::from_secs(5)..=1080 * MINUTE),
+        session_expiry: section.within("session_expiry", default.session_expiry, MINUTE..=5_256_000 * MINUTE),
+        retained: section.or("retained", default.retained),
+        decode: decode::read(section, true, max_future),
+        url,
+        ..default
+    }
+}
+
+fn packet_bytes_max(section: &mut Section<'_>, default: u32) -> u32 {
+    let limits = Size::kib(1)..=Size::mib(256);
+    section.within("packet_bytes_max", Size(default.into()), limits).0.try_into().unwrap_or(default)
+}
+
+fn client_id(section: &mut Section<'_>) -> String {
+    let id = section.needed_text("client_id");
+    if id.len() > NAME_BYTES_MAX || id.chars().any(char::is_control) {
+        section.problem("client_id", format!("at most {NAME_BYTES_MAX} bytes without control characters"));
+    }
+    id
+}
+
+fn topics(section: &mut Section<'_>) -> Vec<String> {
+    let topics: Vec<String> = section.needed("topics").unwrap_or_default();
+    if section.has("topics") && !(1..=TOPICS_MAX).contains(&topics.len()) {
+        section.problem("topics", format!("{} filters are outside of 1 to {TOPICS_MAX}", topics.len()));
+    }
+    for topic in &topics {
+        if let Some(reason) = filter_problem(topic) {
+            section.problem("topics", format!("{topic:?} is no topic filter: {reason}"));
+        }
+    }
+    topics
+}
+
+/// What the MQTT specification (4.7) has against a filter.
+fn filter_problem(filter: &str) -> Option<&'static str> {
+    let mut levels = filter.split('/').peekable();
+    while let Some(level) = levels.next() {
+        if level == "#" && levels.peek().is_some() {
+            return Some("'#' stands only at the end");
+        }
+        if level.len() > 1 && level.contains(['#', '+']) {
+            return Some("'+' and '#' stand for whole levels");
+        }
+    }
+    if filter.is_empty() {
+        Some("it is empty")
+    } else if filter.len() > NAME_BYTES_MAX {
+        Some("it is longer than 65535 bytes")
+    } else if filter.contains('\0') {
+        Some("it holds a NUL")
+    } else {
+        None
+    }
+}

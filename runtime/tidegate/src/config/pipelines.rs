@@ -1,0 +1,167 @@
+//! `[pipelines.NAME]`: streams in, operators in order, a stream out.
+
+use super::section::Section;
+use super::units::Size;
+use std::time::Duration;
+use tidegate_record::valid_name;
+
+/// Most operators a pipeline may have.
+const OPERATORS_MAX: usize = 32;
+/// Most streams a pipeline may read.
+const FROM_MAX: usize = 16;
+
+/// A pipeline as configured; its plugins are names yet.
+#[derive(Debug, Clone)]
+pub struct PipelineConfig {
+    /// Its name.
+    pub name: String,
+    /// The streams it reads.
+    pub from: Vec<String>,
+    /// The stream it appends to.
+    pub to: String,
+    /// How much arrival time may pass between snapshots.
+    pub checkpoint_interval: Duration,
+    /// How many bytes of input may pass between snapshots.
+    pub checkpoint_bytes: u64,
+    /// Operators in order.
+    pub operators: Vec<OperatorConfig>,
+}
+
+/// One operator as configured.
+#[derive(Debug, Clone)]
+pub struct OperatorConfig {
+    /// What it does.
+    pub kind: OperatorKind,
+    /// The plugin's name: `threshold` is `threshold.wasm` or `threshold.wat` in `plugins.dir`.
+    pub plugin: String,
+    /// Its parameters, a JSON object.
+    pub params_json: String,
+    /// Most devices with state; a new device beyond it goes to the dead letters.
+    pub max_keys: usize,
+}
+
+/// The kinds of operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperatorKind {
+    /// Keeps records.
+    Filter,
+    /// Finds anomalies.
+    Detect,
+    /// Makes one record of a window's records.
+    Aggregate(WindowConfig),
+}
+
+/// A tumbling window on event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowConfig {
+    /// Its span, aligned to the epoch.
+    pub tumbling: Duration,
+    /// Lateness bound.
+    pub lateness: Duration,
+    /// A device silent so long has its windows closed.
+    pub idle: Duration,
+    /// What happens to late records.
+    pub late: Late,
+}
+
+/// The policy for late records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// To the ledger, counted.
+    Drop,
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The pipelines in the order of the file.
+pub(super) fn read(root: &mut Section<'_>) -> Vec<PipelineConfig> {
+    root.named("pipelines", |name, section| {
+        let from: Vec<String> = section.needed("from").unwrap_or_default();
+        if section.has("from") && !(1..=FROM_MAX).contains(&from.len()) {
+            section.problem("from", format!("{} streams are outside of 1 to {FROM_MAX}", from.len()));
+        }
+        let pipeline = PipelineConfig {
+            name: name.into(),
+            from,
+            to: section.needed_text("to"),
+            checkpoint_interval: section.within(
+                "checkpoint_interval",
+                Duration::from_secs(10),
+                Duration::from_millis(100)..=DAY,
+            ),
+            checkpoint_bytes: section.within("checkpoint_bytes", Size::mib(16), Size::kib(64)..=Size::gib(1)).0,
+            operators: section.sections("operators", operator),
+        };
+        if !(1..=OPERATORS_MAX).contains(&pipeline.operators.len()) {
+            let count = pipeline.operators.len();
+            section.problem("operators", format!("{count} operators are outside of 1 to {OPERATORS_MAX}"));
+        }
+        pipeline
+    })
+}
+
+fn operator(section: &mut Section<'_>) -> OperatorConfig {
+    for later in ["transform", "codec"] {
+        if section.text(later).is_some() {
+            section.problem(later, "this kind of operator is not there yet: use filter, detect or aggregate");
+        }
+    }
+    let filter = section.text("filter");
+    let detect = section.text("detect");
+    let aggregate = section.text("aggregate");
+    if [&filter, &detect, &aggregate].iter().filter(|plugin| plugin.is_some()).count() != 1 {
+        let path = section.path.clone();
+        section.context.problem_at(&path, "an operator names exactly one plugin: filter, detect or aggregate");
+    }
+    let params_json = params(section);
+    let (kind, max_keys) = if aggregate.is_some() {
+        let (window, max_keys) = section.section("window", window);
+        (OperatorKind::Aggregate(window), max_keys)
+    } else {
+        if section.optional("window", |section| section.ignore()).is_some() {
+            section.problem("window", "only an aggregate has a window");
+        }
+        let kind = if detect.is_some() { OperatorKind::Detect } else { OperatorKind::Filter };
+        (kind, max_keys(section))
+    };
+    let key = if aggregate.is_some() {
+        "aggregate"
+    } else if detect.is_some() {
+        "detect"
+    } else {
+        "filter"
+    };
+    let plugin = aggregate.or(detect).or(filter).unwrap_or_default();
+    if !plugin.is_empty() && !valid_name(&plugin) {
+        section.problem(key, format!("{plugin:?} is no plugin name: it is a file name in plugins.dir without .wasm"));
+    }
+    OperatorConfig { kind, plugin, params_json, max_keys }
+}
+
+fn params(section: &mut Section<'_>) -> String {
+    match section.opt::<serde_json::Value>("params") {
+        Some(params @ serde_json::Value::Object(_)) => params.to_string(),
+        Some(_) => {
+            section.problem("params", "expected a section");
+            String::new()
+        }
+        None => "{}".into(),
+    }
+}
+
+fn window(section: &mut Section<'_>) -> (WindowConfig, usize) {
+    let tumbling = section.needed("tumbling");
+    let tumbling = section.limited("tumbling", tumbling, MILLISECOND..=7 * DAY);
+    let window = WindowConfig {
+        tumbling: tumbling.unwrap_or(DAY),
+        lateness: section.within("lateness", Duration::from_secs(2), Duration::ZERO..=7 * DAY),
+        idle: section.within("idle", Duration::from_secs(30), Duration::from_millis(100)..=7 * DAY),
+        late: section.word("late", "drop", &[("drop", Late::Drop)]),
+    };
+    (window, max_keys(section))
+}
+
+fn max_keys(section: &mut Section<'_>) -> usize {
+    section.within("max_keys", 100_000, 1..=10_000_000)
+}

@@ -1,0 +1,49 @@
+//! `[plugins]`: where they are and what they may use.
+
+use super::section::Section;
+use super::units::Size;
+use std::path::PathBuf;
+use std::time::Duration;
+use tidegate_sandbox::{EngineOptions, Limits};
+
+/// Plugins as configured.
+#[derive(Debug, Clone)]
+pub struct PluginsConfig {
+    /// Where a plugin's file is found by its name.
+    pub dir: PathBuf,
+    /// Where compiled plugins are kept; `None`: `plugin-cache` in the store's folder.
+    pub cache_dir: Option<PathBuf>,
+    /// Most stack a call may use, bytes.
+    pub stack_bytes: usize,
+    /// What an instance may use.
+    pub limits: Limits,
+}
+
+pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
+    let limits = Limits::default();
+    let stack_bytes = EngineOptions::default().stack_bytes;
+    root.section("plugins", |section| {
+        let dir = section.or("dir", "plugins".to_string());
+        let cache_dir = Some(section.or("cache_dir", String::new())).filter(|dir| !dir.is_empty());
+        PluginsConfig {
+            dir: section.context.resolve(&dir),
+            cache_dir: cache_dir.map(|dir| section.context.resolve(&dir)),
+            stack_bytes: size(section, "stack_bytes", stack_bytes, Size::kib(64), Size::mib(1)),
+            limits: Limits {
+                memory_bytes: size(section, "memory_bytes", limits.memory_bytes, Size::mib(1), Size::gib(1)),
+                call_time: section.within(
+                    "call_time",
+                    limits.call_time,
+                    Duration::from_millis(5)..=Duration::from_secs(60),
+                ),
+                output_bytes: size(section, "output_bytes", limits.output_bytes, Size::kib(64), Size::mib(256)),
+                module_bytes: size(section, "module_bytes", limits.module_bytes, Size::kib(1), Size::mib(256)),
+                faults_max: section.within("faults_max", limits.faults_max, 1..=1_000_000),
+            },
+        }
+    })
+}
+
+fn size(section: &mut Section<'_>, key: &'static str, default: usize, min: Size, max: Size) -> usize {
+    section.within(key, Size(default as u64), min..=max).0 as usize
+}

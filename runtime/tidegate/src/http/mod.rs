@@ -1,0 +1,61 @@
+//! The local HTTP: probes, metrics, status, taps. The only home of axum.
+//!
+//! It listens on loopback and asks nobody who they are, so it only shows; and it refuses a `Host` that is not this
+//! machine's, so that no web page can have a browser read it by DNS rebinding. Every wait and queue is bounded: see
+//! [`Limits`].
+
+mod guard;
+pub mod metrics;
+mod probes;
+mod serve;
+mod tap;
+
+pub use serve::{Limits, serve, serve_within};
+
+use crate::readiness::Ready;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde_json::json;
+use std::sync::Arc;
+use tidegate_store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// What is shown. The topology implements it.
+pub trait View: Send + Sync + 'static {
+    /// Whether the gateway may take traffic, and everything that is not well.
+    fn ready(&self) -> Ready;
+    /// Everything, for people and dashboards; without secrets.
+    fn status(&self) -> serde_json::Value;
+    /// The streams, for taps.
+    fn store(&self) -> Arc<dyn Store>;
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Shared {
+    view: Arc<dyn View>,
+    taps: Arc<Semaphore>,
+    limits: Limits,
+    drain: CancellationToken,
+}
+
+fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/livez", get(probes::live))
+        .route("/readyz", get(probes::ready))
+        .route("/healthz", get(probes::healthy))
+        .route("/metrics", get(probes::metrics))
+        .route("/api/v1/status", get(probes::status))
+        .route("/api/v1/streams/{name}/tap", get(tap::tap))
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: see /api/v1/status") })
+        .layer(axum::middleware::from_fn(guard::guard))
+        .with_state(shared)
+}
+
+/// `{"error": reason}`.
+fn refusal(status: StatusCode, reason: impl Into<String>) -> Response {
+    (status, Json(json!({ "error": reason.into() }))).into_response()
+}

@@ -1,0 +1,75 @@
+//! The store, its streams and the clock.
+
+use super::rate::Samples;
+use super::{FULL_SOON, NEARLY_FULL, Reason, Seen, about};
+use crate::config::StreamConfig;
+use crate::config::units::Bytes;
+use tidegate_record::streams;
+use tidegate_store::WhenFull;
+
+pub(super) fn judge(seen: &Seen<'_>, streams: &[StreamConfig], samples: &Samples, reasons: &mut Vec<Reason>) {
+    store(seen, samples, reasons);
+    for stream in streams {
+        filling(seen, stream, samples, reasons);
+    }
+    let health = seen.health;
+    reasons.extend(health.notes.iter().map(|note| Reason::warning("store", note)));
+    reasons.extend(health.orphans.iter().map(|reader| {
+        let why = "nobody of that name is configured; it holds nothing back and will expire";
+        Reason::warning("store", format!("the cursor of {reader} is left over: {why}"))
+    }));
+    for (stream, reason, count) in samples.lost_lately() {
+        let component = format!("stream/{stream}");
+        reasons.push(Reason::warning(component, format!("{count} records were given up lately ({reason})")));
+    }
+    if !seen.wall.trusted {
+        reasons.push(Reason::warning("clock", "the wall clock is not set: times of arrival are of little worth"));
+    }
+}
+
+fn store(seen: &Seen<'_>, samples: &Samples, reasons: &mut Vec<Reason>) {
+    let health = seen.health;
+    if let Some(why) = &health.poisoned {
+        let what = "refuses writes until a restart, and nothing is acknowledged";
+        reasons.push(Reason::not_ready("store", format!("poisoned: it {what}: {why}")));
+    }
+    let (used, max) = (health.disk_bytes, health.disk_bytes_max);
+    let amount = format!("{} of {}", Bytes(used), Bytes(max));
+    if is_nearly_full(used, max) {
+        reasons.push(Reason::not_ready("store", format!("nearly full: {amount} used")));
+    } else if let Some(left) = samples.disk_full_in(max).filter(|left| *left < FULL_SOON) {
+        let message = format!("full in about {} at the present rate: {amount} used", about(left));
+        reasons.push(Reason::warning("store", message));
+    }
+}
+
+fn filling(seen: &Seen<'_>, stream: &StreamConfig, samples: &Samples, reasons: &mut Vec<Reason>) {
+    let name = stream.name.as_str();
+    // These two are made to run full, and their oldest to go.
+    if name == streams::DEAD_LETTERS || name == streams::LEDGER {
+        return;
+    }
+    let partitions = seen.health.partitions.iter().filter(|partition| &*partition.partition.stream == name);
+    let (mut used, mut unread) = (0, false);
+    for partition in partitions {
+        used += partition.bytes;
+        unread |= partition.readers.iter().any(|reader| reader.behind > 0);
+    }
+    let max = stream.retention.max_bytes;
+    let amount = format!("{} of {}", Bytes(used), Bytes(max));
+    let component = format!("stream/{name}");
+    let blocks = stream.retention.when_full == WhenFull::Block;
+    if blocks && is_nearly_full(used, max) {
+        reasons
+            .push(Reason::not_ready(component, format!("nearly full: {amount} used; then its writers wait or drop")));
+    } else if let Some(left) = samples.stream_full_in(name, max).filter(|left| *left < FULL_SOON && (blocks || unread))
+    {
+        let then = if blocks { "its writers wait or drop" } else { "its oldest records go, delivered or not" };
+        let message = format!("full in about {} at the present rate: {amount} used; then {then}", about(left));
+        reasons.push(Reason::warning(component, message));
+    }
+}
+
+fn is_nearly_full(used: u64, max: u64) -> bool {
+    max > 0 && used / NEARLY_FULL >= max / 100
+}
