@@ -120,6 +120,28 @@ impl Gateway {
         records
     }
 
+    /// For measurements: starts it without waiting; `Some(in_memory)` on core 0 alone, its streams on disk or not.
+    pub fn spawn_on(&mut self, core_0: Option<bool>) {
+        let mut command = match core_0 {
+            Some(_) => Command::new("taskset"),
+            None => Command::new(parts::gateway_binary()),
+        };
+        if let Some(in_memory) = core_0 {
+            command.args(["-c", "0"]).arg(parts::gateway_binary());
+            command.arg("run").args(in_memory.then_some("--in-memory"));
+        } else {
+            command.arg("run");
+        }
+        command.arg(self.config());
+        self.process = Some(Process::spawn("gateway", &mut command, &self.folder.path().join("log")));
+        eventually(START_MAX, "the gateway answers", || http::get(self.control, "/livez").map(|_| ()));
+    }
+
+    /// Processor time of the running gateway.
+    pub fn cpu_seconds(&mut self) -> f64 {
+        self.process().cpu_seconds()
+    }
+
     /// Resident memory in bytes.
     pub fn resident_bytes(&mut self) -> u64 {
         self.process().resident_bytes()
