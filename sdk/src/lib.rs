@@ -1,1 +1,62 @@
-//! Stub.
+//! Write Tidegate plugins in Rust.
+//!
+//! A filter that keeps warm readings, whole:
+//!
+//! ```
+//! # extern crate tidegate_sdk as tidegate;
+//! use tidegate::{Params, Record};
+//!
+//! #[derive(Record)]
+//! struct Climate { temp: f64 }
+//!
+//! #[derive(Params)]
+//! struct Warm { above: f64 }
+//!
+//! #[tidegate::filter]
+//! fn warm(r: &Climate, p: &Warm) -> bool { r.temp > p.above }
+//!
+//! assert!(warm(&Climate { temp: 21.5 }, &Warm { above: 20.0 }));
+//! ```
+//!
+//! The crate is a `cdylib` and takes the SDK by this name: `tidegate = { package = "tidegate-sdk", … }`. The function
+//! stays what it is, so native tests call it; everything about WebAssembly exists only for `wasm32` and is built by
+//! `cargo xtask plugins`.
+//!
+//! - [`macro@filter`], [`macro@detect`] take a function of one record, [`macro@aggregate`] an `impl` of a state.
+//! - A plain field (`temp: f64`) faults the records where it is null; `Option<f64>` receives the null.
+//! - State is a plain struct that derives `Default`, `Serialize` and `Deserialize`: one for each slot (a device, or a
+//!   device's window), saved and loaded by the host with [postcard](https://docs.rs/postcard).
+//! - Plugins whose fields are named by their parameters, or that want whole columns, implement [`Plugin`] and
+//!   [`Filter`], [`Detect`] or [`Aggregate`] themselves and [`export!`] the type.
+//!
+//! One rule holds for all of them: results must not depend on how records are cut into batches.
+
+pub mod bindings;
+mod columns;
+mod detect;
+mod emit;
+mod export;
+#[doc(hidden)]
+pub mod functions;
+mod params;
+mod plugin;
+mod record;
+mod slots;
+
+pub use bindings::types::{Batch, Blobs, Column, Fault, Field, Scalar, Values};
+pub use columns::mask;
+pub use detect::Finding;
+pub use emit::{Emits, Value};
+pub use params::{Issue, Json, Param, Params, ParamsReader, Schema};
+pub use plugin::{About, Aggregate, Detect, Filter, Plan, Plugin, State, Window};
+pub use record::{Cell, Record};
+pub use serde::{Deserialize, Serialize};
+pub use slots::{Slots, read_state, write_state};
+pub use tidegate_sdk_macros::{Emits, Params, Record, aggregate, detect, filter};
+
+#[doc(hidden)]
+pub use export::glue;
+#[doc(hidden)]
+pub use plugin::outcome;
+#[doc(hidden)]
+pub use serde;

@@ -1,0 +1,202 @@
+//! From the traits an author implements to the interfaces the host calls.
+
+/// Exports a type as this crate's plugin: `export!(filter Threshold)`, `export!(filter + state Debounce)`,
+/// `export!(detect Limit)`, `export!(detect + state Zscore)`, `export!(aggregate Stats)` (always with state).
+///
+/// Does nothing except for `wasm32`.
+#[macro_export]
+macro_rules! export {
+    (filter $plugin:ty) => { $crate::export!(@ $plugin, false, [filter]); };
+    (filter + state $plugin:ty) => { $crate::export!(@ $plugin, true, [filter state]); };
+    (detect $plugin:ty) => { $crate::export!(@ $plugin, false, [detect]); };
+    (detect + state $plugin:ty) => { $crate::export!(@ $plugin, true, [detect state]); };
+    (aggregate $plugin:ty) => { $crate::export!(@ $plugin, true, [aggregate state]); };
+    (@ $plugin:ty, $slots:literal, [$($interface:ident)*]) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Exported;
+
+            ::std::thread_local! {
+                static PLUGIN: $crate::glue::Held<$plugin> = const { $crate::glue::Held::new(None) };
+            }
+
+            impl $crate::bindings::plugin::Guest for Exported {
+                fn describe() -> $crate::bindings::plugin::About {
+                    $crate::glue::describe::<$plugin>($crate::About {
+                        name: env!("CARGO_PKG_NAME"),
+                        version: env!("CARGO_PKG_VERSION"),
+                        summary: env!("CARGO_PKG_DESCRIPTION"),
+                    })
+                }
+                fn configure(
+                    params: ::std::string::String,
+                    fields: ::std::vec::Vec<$crate::Field>,
+                ) -> ::std::result::Result<
+                    $crate::bindings::plugin::Plan,
+                    ::std::vec::Vec<$crate::bindings::plugin::Issue>,
+                > {
+                    PLUGIN.with(|held| $crate::glue::configure::<$plugin>(held, &params, &fields, $slots))
+                }
+            }
+            $crate::bindings::plugin::export_plugin!(Exported with_types_in $crate::bindings::plugin);
+            $($crate::export!(@@ $interface);)*
+        };
+    };
+    (@@ filter) => {
+        impl $crate::bindings::filter::Guest for Exported {
+            fn keep(batch: $crate::Batch) -> $crate::bindings::filter::Kept {
+                PLUGIN.with(|held| $crate::glue::keep(held, batch))
+            }
+        }
+        $crate::bindings::filter::export_filter!(Exported with_types_in $crate::bindings::filter);
+    };
+    (@@ detect) => {
+        impl $crate::bindings::detect::Guest for Exported {
+            fn score(batch: $crate::Batch) -> $crate::bindings::detect::Found {
+                PLUGIN.with(|held| $crate::glue::score(held, batch))
+            }
+        }
+        $crate::bindings::detect::export_detect!(Exported with_types_in $crate::bindings::detect);
+    };
+    (@@ aggregate) => {
+        impl $crate::bindings::aggregate::Guest for Exported {
+            fn update(batch: $crate::Batch) -> ::std::vec::Vec<$crate::Fault> {
+                PLUGIN.with(|held| $crate::glue::update(held, batch))
+            }
+            fn merge(into: ::std::vec::Vec<u32>, later: ::std::vec::Vec<u32>) {
+                PLUGIN.with(|held| $crate::glue::merge(held, &into, &later))
+            }
+            fn finish(windows: $crate::bindings::aggregate::Windows) -> ::std::vec::Vec<$crate::Column> {
+                PLUGIN.with(|held| $crate::glue::finish(held, &windows))
+            }
+        }
+        $crate::bindings::aggregate::export_aggregate!(Exported with_types_in $crate::bindings::aggregate);
+    };
+    (@@ state) => {
+        impl $crate::bindings::state::Guest for Exported {
+            fn version() -> u32 {
+                PLUGIN.with($crate::glue::version)
+            }
+            fn save(slots: ::std::vec::Vec<u32>) -> $crate::Blobs {
+                PLUGIN.with(|held| $crate::glue::save(held, &slots))
+            }
+            fn load(
+                version: u32,
+                slots: ::std::vec::Vec<u32>,
+                states: $crate::Blobs,
+            ) -> ::std::result::Result<(), ::std::string::String> {
+                PLUGIN.with(|held| $crate::glue::load(held, version, &slots, &states))
+            }
+            fn release(slots: ::std::vec::Vec<u32>) {
+                PLUGIN.with(|held| $crate::glue::release(held, &slots))
+            }
+        }
+        $crate::bindings::state::export_state!(Exported with_types_in $crate::bindings::state);
+    };
+}
+
+/// What [`export!`] calls.
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod glue {
+    use crate::bindings::{aggregate::Windows, detect, filter, plugin};
+    use crate::params::read_params;
+    use crate::{About, Aggregate, Batch, Blobs, Column, Detect, Fault, Field, Filter, Params, Plugin, State, Window};
+    use std::cell::RefCell;
+
+    /// The one configured plugin of an instance.
+    pub type Held<P> = RefCell<Option<P>>;
+
+    pub fn describe<P: Plugin>(about: About) -> plugin::About {
+        let About { name, version, summary } = about;
+        plugin::About {
+            name: name.into(),
+            version: version.into(),
+            summary: summary.into(),
+            params: P::Params::schema().json(),
+        }
+    }
+
+    pub fn configure<P: Plugin>(
+        held: &Held<P>,
+        params: &str,
+        fields: &[Field],
+        slots: bool,
+    ) -> Result<plugin::Plan, Vec<plugin::Issue>> {
+        let configured = read_params::<P::Params>(params).and_then(|params| P::configure(params, fields));
+        let (plugin, plan) = configured.map_err(|issues| {
+            issues.into_iter().map(|issue| plugin::Issue { at: issue.at, message: issue.message }).collect::<Vec<_>>()
+        })?;
+        *held.borrow_mut() = Some(plugin);
+        Ok(plugin::Plan { reads: plan.reads, times: plan.times, slots: plan.slots || slots, emits: plan.emits })
+    }
+
+    /// A host that calls before it configures gets a trap.
+    fn with<P, T>(held: &Held<P>, act: impl FnOnce(&mut P) -> T) -> T {
+        match held.borrow_mut().as_mut() {
+            Some(plugin) => act(plugin),
+            None => unreachable!("called before configure"),
+        }
+    }
+
+    pub fn keep<P: Filter>(held: &Held<P>, batch: Batch) -> filter::Kept {
+        let mut faults = Vec::new();
+        let keep = with(held, |plugin| plugin.keep(&batch, &mut faults));
+        filter::Kept { keep, faults }
+    }
+
+    pub fn score<P: Detect>(held: &Held<P>, batch: Batch) -> detect::Found {
+        let (mut found, mut faults) = (Vec::new(), Vec::new());
+        let scores = with(held, |plugin| plugin.score(&batch, &mut found, &mut faults));
+        let finding = |(row, f): (u32, crate::Finding)| detect::Finding {
+            row,
+            score: f.score,
+            severity: f.severity,
+            reason: f.reason,
+        };
+        detect::Found { findings: found.into_iter().map(finding).collect(), scores, faults }
+    }
+
+    pub fn update<P: Aggregate>(held: &Held<P>, batch: Batch) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        with(held, |plugin| plugin.update(&batch, &mut faults));
+        faults
+    }
+
+    pub fn merge<P: Aggregate>(held: &Held<P>, into: &[u32], later: &[u32]) {
+        with(held, |plugin| into.iter().zip(later).for_each(|(&into, &later)| plugin.merge(into, later)));
+    }
+
+    pub fn finish<P: Aggregate>(held: &Held<P>, windows: &Windows) -> Vec<Column> {
+        let spans = windows.starts.iter().zip(&windows.ends);
+        let windows: Vec<Window> =
+            windows.slots.iter().zip(spans).map(|(&slot, (&start, &end))| Window { slot, start, end }).collect();
+        with(held, |plugin| plugin.finish(&windows))
+    }
+
+    pub fn version<P: State>(_: &Held<P>) -> u32 {
+        P::VERSION
+    }
+
+    pub fn save<P: State>(held: &Held<P>, slots: &[u32]) -> Blobs {
+        let mut states = Blobs { offsets: Vec::with_capacity(slots.len() + 1), data: Vec::new() };
+        states.offsets.push(0);
+        with(held, |plugin| {
+            for &slot in slots {
+                plugin.save(slot, &mut states.data);
+                states.offsets.push(states.data.len() as u32);
+            }
+        });
+        states
+    }
+
+    pub fn load<P: State>(held: &Held<P>, version: u32, slots: &[u32], states: &Blobs) -> Result<(), String> {
+        with(held, |plugin| {
+            slots.iter().enumerate().try_for_each(|(at, &slot)| plugin.load(version, slot, states.at(at)))
+        })
+    }
+
+    pub fn release<P: State>(held: &Held<P>, slots: &[u32]) {
+        with(held, |plugin| slots.iter().for_each(|&slot| plugin.release(slot)));
+    }
+}

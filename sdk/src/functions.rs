@@ -1,0 +1,178 @@
+//! Plugins made of an author's function or state; what the attribute macros expand to.
+
+use crate::emit::{Emits, columns};
+use crate::plugin::outcome::Outcome;
+use crate::record::{each, reads};
+use crate::{
+    Aggregate, Batch, Column, Detect, Fault, Field, Filter, Finding, Issue, Params, Plan, Plugin, Record, Slots,
+};
+use crate::{State, Window};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A filter of one function.
+pub trait FilterFn: 'static {
+    /// What it reads.
+    type Record: Record;
+    /// Its parameters.
+    type Params: Params + 'static;
+    /// `bool` or a `Result` of it.
+    type Outcome: Outcome<bool>;
+    /// The author's function.
+    fn keep(record: &Self::Record, params: &Self::Params) -> Self::Outcome;
+}
+
+/// A [`FilterFn`] as a plugin.
+pub struct FilterOf<F: FilterFn> {
+    params: F::Params,
+}
+
+impl<F: FilterFn> Plugin for FilterOf<F> {
+    type Params = F::Params;
+
+    fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
+        Ok((FilterOf { params }, Plan { reads: reads::<F::Record>(fields)?, ..Plan::default() }))
+    }
+}
+
+impl<F: FilterFn> Filter for FilterOf<F> {
+    fn keep(&mut self, batch: &Batch, faults: &mut Vec<Fault>) -> Vec<u8> {
+        let mut mask = vec![0; batch.rows as usize];
+        let params = &self.params;
+        each::<F::Record, bool, _>(batch, faults, |_, r| F::keep(&r, params), |row, keep| mask[row] = u8::from(keep));
+        mask
+    }
+}
+
+/// A detector of one function.
+pub trait DetectFn: 'static {
+    /// What it reads.
+    type Record: Record;
+    /// What it remembers of a device.
+    type State: Default + Serialize + DeserializeOwned + 'static;
+    /// Its parameters.
+    type Params: Params + 'static;
+    /// `Option<Finding>` or a `Result` of it.
+    type Outcome: Outcome<Option<Finding>>;
+    /// The author's function.
+    fn score(record: &Self::Record, state: &mut Self::State, params: &Self::Params) -> Self::Outcome;
+}
+
+/// A [`DetectFn`] as a plugin.
+pub struct DetectOf<F: DetectFn> {
+    params: F::Params,
+    slots: Slots<F::State>,
+}
+
+impl<F: DetectFn> Plugin for DetectOf<F> {
+    type Params = F::Params;
+
+    fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
+        let plan = Plan { reads: reads::<F::Record>(fields)?, ..Plan::default() };
+        Ok((DetectOf { params, slots: Slots::default() }, plan))
+    }
+}
+
+impl<F: DetectFn> Detect for DetectOf<F> {
+    fn score(
+        &mut self,
+        batch: &Batch,
+        findings: &mut Vec<(u32, Finding)>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Vec<f64>> {
+        let DetectOf { params, slots } = self;
+        let of_row = batch.slots.as_deref();
+        each::<F::Record, Option<Finding>, _>(
+            batch,
+            faults,
+            |row, r| F::score(&r, slots.at(of_row.map_or(0, |slots| slots[row])), params),
+            |row, finding| findings.extend(finding.map(|finding| (row as u32, finding))),
+        );
+        None
+    }
+}
+
+impl<F: DetectFn> State for DetectOf<F> {
+    fn save(&self, slot: u32, out: &mut Vec<u8>) {
+        self.slots.save(slot, out);
+    }
+
+    fn load(&mut self, version: u32, slot: u32, state: &[u8]) -> Result<(), String> {
+        self.slots.load(version, slot, state)
+    }
+
+    fn release(&mut self, slot: u32) {
+        self.slots.release(slot);
+    }
+}
+
+/// An aggregate of one state.
+pub trait AggregateFn: Default + Serialize + DeserializeOwned + 'static {
+    /// What it reads.
+    type Record: Record;
+    /// Its parameters.
+    type Params: Params + 'static;
+    /// What it makes of a window.
+    type Output: Emits;
+    /// `()` or a `Result` of it.
+    type Outcome: Outcome<()>;
+    /// Takes in a record.
+    fn update(&mut self, record: &Self::Record, params: &Self::Params) -> Self::Outcome;
+    /// Takes in a state of later records.
+    fn merge(&mut self, later: &Self, params: &Self::Params);
+    /// The window's result.
+    fn finish(&self, window: Window, params: &Self::Params) -> Self::Output;
+}
+
+/// An [`AggregateFn`] as a plugin.
+pub struct AggregateOf<S: AggregateFn> {
+    params: S::Params,
+    slots: Slots<S>,
+}
+
+impl<S: AggregateFn> Plugin for AggregateOf<S> {
+    type Params = S::Params;
+
+    fn configure(params: S::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
+        let plan = Plan { reads: reads::<S::Record>(fields)?, emits: S::Output::fields(), ..Plan::default() };
+        Ok((AggregateOf { params, slots: Slots::default() }, plan))
+    }
+}
+
+impl<S: AggregateFn> Aggregate for AggregateOf<S> {
+    fn update(&mut self, batch: &Batch, faults: &mut Vec<Fault>) {
+        let AggregateOf { params, slots } = self;
+        let of_row = batch.slots.as_deref();
+        let update = |row: usize, r: S::Record| slots.at(of_row.map_or(0, |slots| slots[row])).update(&r, params);
+        each::<S::Record, (), _>(batch, faults, update, |_, ()| {});
+    }
+
+    fn merge(&mut self, into: u32, later: u32) {
+        let mut state = self.slots.take(into).unwrap_or_default();
+        if let Some(later) = self.slots.get(later) {
+            state.merge(later, &self.params);
+        }
+        self.slots.set(into, Some(state));
+    }
+
+    fn finish(&mut self, windows: &[Window]) -> Vec<Column> {
+        let untouched = S::default();
+        let results = windows
+            .iter()
+            .map(|&window| self.slots.get(window.slot).unwrap_or(&untouched).finish(window, &self.params));
+        columns(results)
+    }
+}
+
+impl<S: AggregateFn> State for AggregateOf<S> {
+    fn save(&self, slot: u32, out: &mut Vec<u8>) {
+        self.slots.save(slot, out);
+    }
+
+    fn load(&mut self, version: u32, slot: u32, state: &[u8]) -> Result<(), String> {
+        self.slots.load(version, slot, state)
+    }
+
+    fn release(&mut self, slot: u32) {
+        self.slots.release(slot);
+    }
+}
