@@ -16,14 +16,17 @@ use tempfile::TempDir;
 const START_MAX: Duration = Duration::from_secs(60);
 /// Longest a drain may take: the default `drain_timeout` and some.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// How long a tap may be silent before it has shown all there is.
-const TAP_QUIET: Duration = Duration::from_secs(5);
+/// How long a tap that still owes records may be silent.
+const TAP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a tap that owes nothing is silent when it has shown all there is.
+const TAP_QUIET: Duration = Duration::from_secs(1);
 
 /// A gateway with a folder of its own: configuration, store and log stay over restarts.
 #[derive(Debug)]
 pub struct Gateway {
     folder: TempDir,
     control: SocketAddr,
+    plugins: PathBuf,
     process: Option<Process>,
 }
 
@@ -33,9 +36,14 @@ impl Gateway {
     pub fn configured(store: &str, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let control = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let gateway = Gateway { folder, control, process: None };
+        let gateway = Gateway { folder, control, plugins: parts::plugins(), process: None };
         gateway.reconfigure(store, config);
         gateway
+    }
+
+    /// Takes plugins from another folder from the next [`Gateway::reconfigure`] on.
+    pub fn plugins_from(&mut self, folder: PathBuf) {
+        self.plugins = folder;
     }
 
     /// Writes another configuration; it holds from the next start on.
@@ -44,7 +52,7 @@ impl Gateway {
             "[gateway]\nname = \"test-gateway\"\n[control]\nlisten = \"{}\"\n[plugins]\ndir = \"{}\"\n\
              [store]\npath = \"store\"\n{store}\n{config}",
             self.control,
-            parts::plugins().display()
+            self.plugins.display()
         );
         fs::write(self.config(), text).expect("a configuration");
     }
@@ -87,6 +95,11 @@ impl Gateway {
         self.process.take().expect("a running gateway").kill();
     }
 
+    /// Whether it was started and not stopped or killed since.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// SIGTERM: drains and ends.
     pub fn stop(&mut self) -> ExitStatus {
         self.process.take().expect("a running gateway").terminate(DRAIN_MAX)
@@ -109,15 +122,29 @@ impl Gateway {
         serde_json::from_str(&body).expect("JSON")
     }
 
-    /// The first `count` records of a stream, as JSON; fewer when no more come for a while.
-    pub fn tap(&self, stream: &str, count: usize) -> Vec<Value> {
+    /// Every record a stream holds, as JSON: at least `expected` of them, and what comes with them.
+    pub fn tap(&self, stream: &str, expected: usize) -> Vec<Value> {
         let mut lines = Lines::open(self.control, &format!("/api/v1/streams/{stream}/tap?from=start"));
-        let mut records = Vec::with_capacity(count);
-        while records.len() < count {
-            let Some(more) = lines.next(TAP_QUIET) else { break };
+        let mut records = Vec::with_capacity(expected);
+        loop {
+            let patience = if records.len() < expected { TAP_PATIENCE } else { TAP_QUIET };
+            let Some(more) = lines.next(patience) else { return records };
             records.extend(more.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON lines")));
         }
-        records
+    }
+
+    /// How many records were ever appended to a stream.
+    pub fn appended(&self, stream: &str) -> u64 {
+        let status = self.status();
+        let partitions = status["streams"][stream]["partitions"].as_array().cloned().unwrap_or_default();
+        partitions.iter().filter_map(|partition| partition["appended"].as_u64()).sum()
+    }
+
+    /// How many records the ledger says were given up for `reason`.
+    pub fn lost(&self, reason: &str) -> u64 {
+        let status = self.status();
+        let losses = status["store"]["losses"].as_array().cloned().unwrap_or_default();
+        losses.iter().filter(|loss| loss["reason"] == reason).filter_map(|loss| loss["count"].as_u64()).sum()
     }
 
     /// For measurements: starts it without waiting; `Some(in_memory)` on core 0 alone, its streams on disk or not.

@@ -27,7 +27,7 @@ impl Mosquitto {
         // `user root`: started as root it would become another user, who may not write here.
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n\
-             max_queued_messages 0\nmax_inflight_messages 1024\n",
+             max_queued_messages 0\nmax_inflight_messages 1024\nset_tcp_nodelay true\n",
             folder.path().display()
         );
         std::fs::write(folder.path().join("mosquitto.conf"), config).expect("a configuration");
@@ -47,13 +47,9 @@ impl Mosquitto {
         format!("mqtt://{}", self.addr())
     }
 
-    /// Stops it in an orderly way: sessions and what they have not acknowledged go to disk.
-    pub fn stop(&mut self) {
+    /// Stops it in an orderly way (sessions and what they have not acknowledged go to disk) and starts it again.
+    pub fn restart(&mut self) {
         self.process.terminate(START_MAX);
-    }
-
-    /// Starts it again after [`Mosquitto::stop`].
-    pub fn start_again(&mut self) {
         self.process = spawn(self.folder.path().to_path_buf());
         self.ready();
     }

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Most messages under way; with more the oldest acknowledgement is waited for.
-const WINDOW: usize = 100;
+const WINDOW: usize = 500;
 /// Longest the broker may be away.
 const AWAY_MAX: Duration = Duration::from_secs(60);
 /// Longest an acknowledgement may take.

@@ -73,13 +73,7 @@ fn serve(stream: TcpStream, readings: u64, qos: u8) -> std::io::Result<()> {
     Ok(())
 }
 
-fn send(
-    reader: &mut impl Read,
-    writer: &mut impl Write,
-    readings: u64,
-    qos: u8,
-    window: u64,
-) -> std::io::Result<()> {
+fn send(reader: &mut impl Read, writer: &mut impl Write, readings: u64, qos: u8, window: u64) -> std::io::Result<()> {
     let (mut sent, mut acked) = (0, 0);
     let mut buffer = Vec::new();
     while acked < readings {

@@ -1,0 +1,95 @@
+//! A gateway process among real parts: mosquitto, Kafka, a serial line, an upstream that does what it is told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod custody;
+mod outage;
+mod power_cut;
+mod serial_line;
+
+use std::time::{Duration, SystemTime};
+
+/// Longest anything may take that depends on other processes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An MQTT source `field` of readings `{"device", "ts", "temp", "seq"}`, and its stream, which keeps them.
+fn field(broker_url: &str) -> String {
+    format!(
+        r#"
+        [streams.readings]
+        fields = {{ temp = "f64", seq = "i64" }}
+        keep = "1h"
+        [sources.field]
+        type = "mqtt"
+        stream = "readings"
+        url = "{broker_url}"
+        topics = ["sensors/+"]
+        client_id = "test-gateway-field"
+        [sources.field.decode]
+        format = "json"
+        device = "/device"
+        time = "/ts"
+        "#
+    )
+}
+
+/// A pipeline `windows` that counts readings per device and second.
+fn windows(tumbling: &str, idle: &str) -> String {
+    format!(
+        r#"
+        [pipelines.windows]
+        from = ["readings"]
+        to = "windows"
+        [[pipelines.windows.operators]]
+        aggregate = "stats"
+        params = {{ fields = ["temp"] }}
+        [pipelines.windows.operators.window]
+        tumbling = "{tumbling}"
+        idle = "{idle}"
+        "#
+    )
+}
+
+/// An HTTP sink of a stream.
+fn http_sink(name: &str, from: &str, url: &str) -> String {
+    format!(
+        r#"
+        [sinks.{name}]
+        type = "http"
+        from = "{from}"
+        url = "{url}/{name}"
+        backoff_min = "100ms"
+        backoff_max = "1s"
+        "#
+    )
+}
+
+/// A Kafka sink of a stream; makes its topic.
+fn kafka_sink(name: &str, from: &str, brokers: &str) -> String {
+    format!(
+        r#"
+        [sinks.{name}]
+        type = "kafka"
+        from = "{from}"
+        brokers = ["{brokers}"]
+        topic = "{name}"
+        backoff_min = "100ms"
+        backoff_max = "1s"
+        [sinks.{name}.create_topic]
+        partitions = 1
+        "#
+    )
+}
+
+/// One reading as JSON; `ts` in milliseconds.
+fn reading(device: &str, ts: i64, temp: f64, seq: i64) -> String {
+    format!(r#"{{"device":"{device}","ts":{ts},"temp":{temp:?},"seq":{seq}}}"#)
+}
+
+/// Now in milliseconds since the epoch, at a whole minute: event times of tests begin there.
+#[allow(clippy::disallowed_methods, reason = "devices of tests have clocks too")]
+fn this_minute() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    now.as_secs() as i64 / 60 * 60_000
+}
