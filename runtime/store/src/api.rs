@@ -234,6 +234,9 @@ pub enum Error {
     /// A flush failed; what was durable stays, nothing more is written until a restart.
     #[error("the store is poisoned and refuses writes: {0}. Check the disk, then restart the gateway")]
     Poisoned(Arc<str>),
+    /// The store was closed; nothing more is taken.
+    #[error("the store is closed")]
+    Closed,
     /// Another session of this producer has begun.
     #[error("{producer} generation {generation} is stale: another instance of it has begun")]
     Stale {

@@ -1,4 +1,22 @@
 //! Streams: append-only, durable, bounded logs of batches, behind one trait with two implementations.
+//!
+//! [`Store`] is the trait. [`SledStore`] keeps streams on disk, [`MemoryStore`] in memory with gapped positions; both
+//! are the same [`engine`] over another medium.
 
 mod api;
+pub mod block;
+mod engine;
+mod keys;
+mod medium;
+mod memory;
+mod metrics;
+mod options;
+mod route;
+pub mod sled;
+mod values;
+
 pub use api::*;
+pub use memory::{MemoryDisk, MemoryStore};
+pub use options::Options;
+pub use route::partition_of;
+pub use sled::SledStore;

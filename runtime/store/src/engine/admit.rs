@@ -1,0 +1,193 @@
+//! Taking in a commit: everything is checked first, then it is staged as a whole.
+
+use super::Inner;
+use super::core::{Core, Cursor, StagedCommit};
+use super::declare::Declared;
+use crate::api::{Append, Commit, Committed, Error, Partition, Receipt, Refusal, WhenFull};
+use crate::route;
+use std::sync::Arc;
+use tidegate_record::{Batch, ROWS_MAX, Values};
+use tokio::sync::oneshot;
+
+/// Most bytes of text and bytes a record may have.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
+
+/// A commit that is well formed: its batches split by partition, its cursors resolved.
+struct Prepared {
+    /// For each append: its stream and its partitions' batches.
+    appends: Vec<(usize, Vec<(u32, Arc<Batch>)>)>,
+    reads: Vec<(usize, u64)>,
+    /// The snapshot's positions.
+    at: Vec<(usize, u64)>,
+}
+
+impl Inner {
+    pub(super) fn commit(&self, commit: Commit) -> Result<Receipt, Refusal> {
+        let declared = self.declared().map_err(Refusal::Failed)?;
+        let prepared = self.prepare(declared, &commit).map_err(Refusal::Failed)?;
+        let mut core = self.lock();
+        core.writable().map_err(Refusal::Failed)?;
+        let generation = core.producers.get(&commit.session.producer).map(|p| p.generation);
+        if generation != Some(commit.session.generation) {
+            let (producer, generation) = (commit.session.producer, commit.session.generation);
+            return Err(Refusal::Failed(Error::Stale { producer, generation }));
+        }
+        for &(stream, _) in &prepared.appends {
+            if let Some(full) = self.full(&mut core, declared, Some(stream)) {
+                return Err(Refusal::Full(Box::new(commit), full));
+            }
+        }
+        let (receipt, resolved) = oneshot::channel();
+        let touched: Vec<usize> = prepared.partitions(declared);
+        let wake = self.stage(&mut core, declared, commit, prepared, receipt);
+        drop(core);
+        for partition in touched {
+            declared.wakers[partition].staged.notify_waiters();
+        }
+        if wake {
+            self.work.notify_all();
+        }
+        Ok(Box::pin(async move { resolved.await.unwrap_or(Err(Error::Closed)) }))
+    }
+
+    /// Whether an append to `stream` (or to any stream that may block) has to wait, and for what: a stream, or the
+    /// whole store. What it asks is only whether there is room now, not how much: so whoever waits for room finds it.
+    pub(super) fn full(
+        &self,
+        core: &mut Core,
+        declared: &Declared,
+        stream: Option<usize>,
+    ) -> Option<Option<Arc<str>>> {
+        if core.staged_bytes >= self.options.staged_bytes {
+            return Some(None);
+        }
+        if let Some(index) = stream {
+            let (stream, state) = (&declared.streams[index], &core.streams[index]);
+            if stream.never_blocks {
+                return None;
+            }
+            let blocks = stream.retention.when_full == WhenFull::Block;
+            if blocks && state.bytes + state.staged >= stream.retention.max_bytes {
+                return Some(Some(stream.name.clone()));
+            }
+        }
+        let full = self.disk_full(core);
+        core.disk_refused |= full;
+        full.then_some(None)
+    }
+
+    /// Space that was freed is reused but not given back: at the cap there is still room while what is stored takes
+    /// less than half of it.
+    fn disk_full(&self, core: &Core) -> bool {
+        let live: u64 = core.streams.iter().map(|s| s.bytes + s.staged).sum();
+        let at_cap = core.disk_bytes >= self.options.max_bytes && live >= self.options.max_bytes / 2;
+        at_cap || core.disk_free.is_some_and(|free| free < self.options.reserve)
+    }
+
+    fn prepare(&self, declared: &Declared, commit: &Commit) -> Result<Prepared, Error> {
+        let mut prepared = Prepared { appends: Vec::new(), reads: Vec::new(), at: Vec::new() };
+        for append in &commit.appends {
+            let index = declared.position(&append.stream)?;
+            check(declared, index, append)?;
+            prepared.appends.push((index, route::split(&append.batch, declared.streams[index].partitions)));
+        }
+        let resolve = |(partition, at): &(Partition, crate::api::Position)| Ok((self.index(partition)?, at.0));
+        prepared.reads = commit.reads.iter().map(resolve).collect::<Result<_, Error>>()?;
+        if let Some(snapshot) = &commit.snapshot {
+            prepared.at = snapshot.at.iter().map(resolve).collect::<Result<_, Error>>()?;
+        }
+        Ok(prepared)
+    }
+
+    /// Stages all of it; says whether the committer has to be woken.
+    fn stage(
+        &self,
+        core: &mut Core,
+        declared: &Declared,
+        commit: Commit,
+        prepared: Prepared,
+        receipt: oneshot::Sender<Result<Committed, Error>>,
+    ) -> bool {
+        let stamp = core.stamp(&*self.options.clock);
+        let mut positions = Vec::with_capacity(prepared.appends.len());
+        for (index, batches) in prepared.appends {
+            let stream = &declared.streams[index];
+            let mut ranges = Vec::with_capacity(batches.len());
+            for (number, batch) in batches {
+                let estimate = (batch.memory_bytes() as f64 * core.streams[index].ratio) as u64 + 1;
+                core.streams[index].staged += estimate;
+                let (first, end) = core.stage(stream.base + number as usize, stamp, batch, estimate);
+                ranges.push((Partition::new(stream.name.clone(), number), first..end));
+            }
+            positions.push(ranges);
+        }
+        let producer = core.producer(&commit.session.producer);
+        for &(partition, position) in &prepared.reads {
+            let before = producer.cursors.get(&partition).and_then(|c| c.durable);
+            producer.cursors.insert(partition, Cursor { accepted: position, durable: before });
+        }
+        let state = commit.state.map(Arc::new);
+        if let Some(state) = &state {
+            producer.state = Some((stamp.commit, state.clone()));
+        }
+        let snapshot = commit.snapshot.map(Arc::new);
+        if let Some(snapshot) = &snapshot {
+            producer.snapshot = Some((stamp.commit, snapshot.clone()));
+            producer.snapshot_at = prepared.at.into_iter().collect();
+        }
+        let held = state.as_ref().map_or(0, |s| s.len()) + snapshot.as_ref().map_or(0, |s| s.bytes.len());
+        core.staged_bytes += held;
+        core.staged.push(StagedCommit {
+            producer: commit.session.producer,
+            reads: prepared.reads,
+            state,
+            snapshot,
+            losses: commit.losses,
+            committed: Committed { number: stamp.commit, positions },
+            receipt,
+        });
+        core.hurry |= commit.hurry;
+        core.begin_waiting() || core.hurry || core.waiting_bytes >= self.options.commit_bytes
+    }
+}
+
+impl Prepared {
+    fn partitions(&self, declared: &Declared) -> Vec<usize> {
+        let of = |(index, batches): &(usize, Vec<(u32, Arc<Batch>)>)| {
+            let base = declared.streams[*index].base;
+            batches.iter().map(|(number, _)| base + *number as usize).collect::<Vec<_>>()
+        };
+        self.appends.iter().flat_map(of).collect()
+    }
+}
+
+fn check(declared: &Declared, index: usize, append: &Append) -> Result<(), Error> {
+    let stream = &declared.streams[index];
+    let batch = &append.batch;
+    let refuse = |reason: String| Err(Error::Batch { stream: append.stream.clone(), reason });
+    if index == declared.ledger {
+        return refuse("the ledger is written by the store: commit losses instead".into());
+    }
+    if !Arc::ptr_eq(batch.schema(), &stream.schema) && **batch.schema() != *stream.schema {
+        return refuse("it has other fields than the stream declares".into());
+    }
+    if batch.rows() == 0 || batch.rows() > ROWS_MAX {
+        return refuse(format!("{} records are not 1 to {ROWS_MAX}", batch.rows()));
+    }
+    if batch.memory_bytes() > RECORD_BYTES_MAX {
+        let longest = (0..batch.rows()).map(|row| record_bytes(batch, row)).max().unwrap_or(0);
+        if longest > RECORD_BYTES_MAX {
+            return refuse(format!("a record of {longest} bytes is over {RECORD_BYTES_MAX}"));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of text and bytes in a record.
+fn record_bytes(batch: &Batch, row: usize) -> usize {
+    let of = |values: &Values| match values {
+        Values::Texts(b) | Values::Bytes(b) => b.at(row).len(),
+        _ => 0,
+    };
+    batch.columns().iter().map(|column| of(&column.values)).sum()
+}

@@ -1,0 +1,124 @@
+//! The committer: one thread that waits for work, makes a group of everything staged, writes it, publishes it.
+
+use super::Inner;
+use super::core::Core;
+use super::group::Group;
+use super::retention::Heads;
+use crate::api::Error;
+use crate::block::Encoder;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often retention is looked at when nothing is committed.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest sleep while a tick is asked for: a manual clock moves without telling.
+const TICK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What only the committer knows.
+pub(super) struct Committer {
+    pub(super) inner: Arc<Inner>,
+    pub(super) encoder: Encoder,
+    /// The oldest blocks, by partition.
+    pub(super) heads: Vec<Heads>,
+    looked_at: Instant,
+}
+
+pub(super) fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, Error> {
+    let failed =
+        |reason: String| Error::Open { path: inner.options.path.display().to_string(), reason };
+    let encoder = Encoder::new().map_err(|e| failed(format!("no compressor: {e}")))?;
+    let heads = inner.declared()?.wakers.iter().map(|_| Heads::default()).collect();
+    let committer = Committer { inner: inner.clone(), encoder, heads, looked_at: Instant::now() };
+    std::thread::Builder::new()
+        .name("store-committer".into())
+        .spawn(move || committer.run())
+        .map_err(|e| failed(format!("the committer thread does not start: {e}")))
+}
+
+impl Committer {
+    fn run(mut self) {
+        let inner = self.inner.clone();
+        let result = catch_unwind(AssertUnwindSafe(|| self.work()))
+            .unwrap_or_else(|_| Err("the committer panicked; its message is in the log".into()));
+        if let Err(reason) = &result {
+            inner.poison(reason);
+        }
+        inner.medium.release();
+        let reason = inner.lock().poisoned.clone();
+        inner.ended.send_replace(Some(reason.map_or(Ok(()), |reason| Err(Error::Poisoned(reason)))));
+    }
+
+    /// Commits group after group until the store is closed. An error poisons it.
+    fn work(&mut self) -> Result<(), String> {
+        while let Some(group) = self.next_group()? {
+            self.commit(group)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a group that is due. `None` when the store is closed and nothing is staged.
+    fn next_group(&mut self) -> Result<Option<Group>, String> {
+        let inner = self.inner.clone();
+        let declared = inner.declared().map_err(|e| e.to_string())?;
+        let mut core = inner.lock();
+        loop {
+            if core.poisoned.is_some() {
+                return Ok(None);
+            }
+            inner.stage_ticks(&mut core);
+            let now = Instant::now();
+            if core.closing && core.waiting_since.is_none() {
+                return Ok(None);
+            }
+            if core.closing || core.due(now, &inner) || now >= self.looked_at + RETENTION_INTERVAL {
+                self.looked_at = now;
+                return Ok(Some(Group::take(&mut core, declared)));
+            }
+            core = self.wait(core, now);
+        }
+    }
+
+    fn wait<'a>(&self, core: MutexGuard<'a, Core>, now: Instant) -> MutexGuard<'a, Core> {
+        let mut until = self.looked_at + RETENTION_INTERVAL;
+        if let Some(since) = core.waiting_since {
+            until = until.min(since + self.inner.options.commit_interval);
+        }
+        let mut longest = until.saturating_duration_since(now);
+        if let Some(tick) = core.next_tick() {
+            let left = tick.saturating_sub(core.arrival.now(&*self.inner.options.clock)).max(0);
+            longest = longest.min(Duration::from_micros(left as u64)).min(TICK_INTERVAL);
+        }
+        let waited = self.inner.work.wait_timeout(core, longest.max(Duration::from_millis(1)));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Core {
+    fn due(&self, now: Instant, inner: &Inner) -> bool {
+        self.waiting_since.is_some_and(|since| {
+            self.hurry
+                || self.waiting_bytes >= inner.options.commit_bytes
+                || now >= since + inner.options.commit_interval
+        })
+    }
+}
+
+impl Inner {
+    /// Writes the ticks whose time has come.
+    fn stage_ticks(&self, core: &mut Core) {
+        let Ok(declared) = self.declared() else { return };
+        let now = core.arrival.now(&*self.options.clock);
+        for partition in 0..core.partitions.len() {
+            if core.partitions[partition].ticks.first().is_some_and(|&tick| tick <= now) {
+                let stamp = core.stamp(&*self.options.clock);
+                let schema = declared.of(partition).0.schema.clone();
+                core.stage(partition, stamp, Arc::new(tidegate_record::Batch::empty(schema)), 0);
+                core.begin_waiting();
+                declared.wakers[partition].staged.notify_waiters();
+            }
+        }
+    }
+}

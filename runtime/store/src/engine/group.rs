@@ -1,0 +1,276 @@
+//! A group commit: everything staged as one write set.
+
+use super::committer::Committer;
+use super::core::{Core, Entry, StagedCommit};
+use super::declare::Declared;
+use super::ledger::Ledger;
+use super::retention::Head;
+use crate::api::{Block, Hold, Position, Run};
+use crate::block::{BODY_BYTES_MAX, Decoded, RUNS_MAX, span};
+use crate::keys::{Key, Kind};
+use crate::medium::{WriteSet, parts, stored_bytes};
+use crate::values::{Counters, FORMAT, Meta, encode, seal};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tidegate_record::{Batch, ROWS_MAX};
+
+/// Most parts of an encoded block of more than one record.
+const BLOCK_PARTS_MAX: u16 = 6;
+/// Largest body of a block of more than one record, before compression.
+const BLOCK_BODY_MAX: usize = BODY_BYTES_MAX / 16;
+
+/// What was staged when the committer came for it.
+pub(super) struct Group {
+    pub(super) commits: Vec<StagedCommit>,
+    pub(super) partitions: Vec<Partition>,
+    /// Memory and estimates that publishing gives back.
+    pub(super) staged_bytes: usize,
+}
+
+/// One partition's share of a group.
+pub(super) struct Partition {
+    pub(super) entries: Vec<Entry>,
+    /// As they will be when the group is durable.
+    pub(super) counters: Counters,
+    /// Whether they change.
+    pub(super) touched: bool,
+    /// Readers need everything from here on.
+    pub(super) hold: u64,
+    pub(super) quarantine: BTreeSet<u64>,
+    /// The entries as blocks.
+    pub(super) blocks: Vec<Written>,
+}
+
+/// A block of this group, and what retention will know of it.
+pub(super) struct Written {
+    pub(super) block: Block,
+    pub(super) head: Head,
+}
+
+impl Group {
+    /// Takes everything staged. The entries stay where staged readers see them until the group is published.
+    pub(super) fn take(core: &mut Core, declared: &Declared) -> Group {
+        core.waiting_since = None;
+        core.waiting_bytes = 0;
+        core.hurry = false;
+        let mut partitions: Vec<Partition> = (core.partitions.iter())
+            .map(|state| Partition {
+                entries: state.staged.iter().cloned().collect(),
+                counters: state.counters,
+                touched: false,
+                hold: u64::MAX,
+                quarantine: state.quarantine.clone(),
+                blocks: Vec::new(),
+            })
+            .collect();
+        for stream in &declared.streams {
+            for (number, partition) in partitions[stream.base..][..stream.partitions as usize].iter_mut().enumerate() {
+                partition.hold = core.hold(stream, stream.base + number);
+            }
+        }
+        Group { commits: std::mem::take(&mut core.staged), partitions, staged_bytes: core.staged_bytes }
+    }
+}
+
+impl Core {
+    /// Where the reader that is furthest behind stands; every cursor taken in is in the group that asks.
+    fn hold(&self, stream: &super::declare::Stream, partition: usize) -> u64 {
+        let of = |(reader, hold): &(Arc<str>, Hold)| {
+            let producer = self.producers.get(reader)?;
+            match hold {
+                Hold::Cursor => producer.cursors.get(&partition).map(|c| c.accepted),
+                Hold::Snapshot => producer.snapshot_at.get(&partition).copied(),
+            }
+        };
+        stream.readers.iter().map(|reader| of(reader).unwrap_or(0)).min().unwrap_or(u64::MAX)
+    }
+}
+
+impl Committer {
+    /// Encodes, writes and publishes a group. Nothing is written where there is nothing to write.
+    pub(super) fn commit(&mut self, mut group: Group) -> Result<(), String> {
+        let inner = self.inner.clone();
+        let began = inner.options.clock.boot();
+        let declared = inner.declared().map_err(|e| e.to_string())?;
+        let mut set = WriteSet::default();
+        let mut ledger = Ledger::default();
+        for partition in 0..group.partitions.len() {
+            self.encode_entries(partition, &mut group.partitions[partition], &mut set)?;
+        }
+        for commit in &group.commits {
+            commit.losses.iter().for_each(|loss| ledger.add(loss));
+        }
+        self.retain(&mut group, &mut set, &mut ledger)?;
+        self.note_losses(&mut group, &mut set, &ledger)?;
+        self.put_producers(&group, &mut set);
+        if !set.is_empty() || group.partitions.iter().any(|p| p.touched) {
+            for (index, partition) in group.partitions.iter().enumerate().filter(|(_, p)| p.touched) {
+                let (stream, number) = declared.of(index);
+                set.put(Key::new(Kind::Counters, stream.id, number, 0), encode(&partition.counters));
+            }
+            let (arrival, number) = self.raise_floors(&group);
+            let meta = Meta {
+                format: FORMAT,
+                epoch: inner.identity.epoch,
+                gateway: inner.identity.gateway.to_string(),
+                arrival,
+                number,
+            };
+            set.put(Key::only(Kind::Meta), encode(&meta));
+            inner.medium.write(&set)?;
+            inner.meters.commit(set.bytes(), inner.options.clock.boot() - began);
+        }
+        self.publish(group, ledger);
+        Ok(())
+    }
+
+    /// Hides what is about to be deleted from readers; gives the clock and number to be stored.
+    fn raise_floors(&self, group: &Group) -> (i64, u64) {
+        let mut core = self.inner.lock();
+        for (state, partition) in core.partitions.iter_mut().zip(&group.partitions) {
+            state.floor = partition.counters.first.max(state.floor);
+        }
+        (core.arrival.now(&*self.inner.options.clock), core.number)
+    }
+
+    /// Merges entries into blocks and adds them to the set.
+    pub(super) fn encode_entries(
+        &mut self,
+        index: usize,
+        partition: &mut Partition,
+        set: &mut WriteSet,
+    ) -> Result<(), String> {
+        let mut entries = std::mem::take(&mut partition.entries);
+        let mut rest = entries.as_slice();
+        while !rest.is_empty() {
+            let count = mergeable(rest);
+            let (these, behind) = rest.split_at(count);
+            rest = behind;
+            let batches: Vec<Arc<Batch>> = these.iter().map(|e| e.batch.clone()).collect();
+            let batch = Batch::concat(&batches).ok_or("a block of nothing")?;
+            let runs = these.iter().map(|e| e.run).collect();
+            self.encode_block(index, partition, Decoded { first: these[0].first, runs, batch }, set)?;
+        }
+        std::mem::swap(&mut partition.entries, &mut entries);
+        Ok(())
+    }
+
+    /// Encodes a block, in halves where it comes out too large.
+    fn encode_block(
+        &mut self,
+        index: usize,
+        partition: &mut Partition,
+        block: Decoded,
+        set: &mut WriteSet,
+    ) -> Result<(), String> {
+        let inner = self.inner.clone();
+        let declared = inner.declared().map_err(|e| e.to_string())?;
+        let schema = declared.of(index).0.schema_id;
+        let rows = block.batch.rows();
+        let encoded = self.encoder.encode(&block, schema);
+        let fits = |e: &crate::block::Encoded| parts(e.bytes.len()) <= BLOCK_PARTS_MAX && e.body_bytes <= BLOCK_BODY_MAX;
+        let encoded = match encoded {
+            Ok(encoded) if rows <= 1 || fits(&encoded) => encoded,
+            Err(damage) if rows <= 1 => return Err(format!("a record does not encode: {damage}")),
+            _ => {
+                let (front, back) = halves(block);
+                self.encode_block(index, partition, front, set)?;
+                return self.encode_block(index, partition, back, set);
+            }
+        };
+        let (first, next) = (block.first, block.first + span(rows));
+        let bytes = stored_bytes(encoded.bytes.len());
+        let parts = set.put(declared.block_key(index, first), encoded.bytes);
+        let counters = &mut partition.counters;
+        counters.next = next;
+        counters.appended += rows as u64;
+        counters.stored += rows as u64;
+        counters.bytes += bytes;
+        partition.touched = true;
+        let arrival = block.runs.last().map_or(0, |run| run.arrival);
+        partition.blocks.push(Written {
+            head: Head { first, next, rows: rows as u64, arrival, bytes, parts },
+            block: Block { first: Position(first), next: Position(next), runs: block.runs, batch: block.batch },
+        });
+        Ok(())
+    }
+
+    /// Adds cursors, states and snapshots, of each the last.
+    fn put_producers(&self, group: &Group, set: &mut WriteSet) {
+        let Ok(declared) = self.inner.declared() else { return };
+        let mut core = self.inner.lock();
+        let mut cursors = BTreeMap::new();
+        let (mut states, mut snapshots) = (BTreeMap::new(), BTreeMap::new());
+        for commit in &group.commits {
+            for &(partition, position) in &commit.reads {
+                cursors.insert((commit.producer.clone(), partition), position);
+            }
+            commit.state.iter().for_each(|state| drop(states.insert(commit.producer.clone(), state.clone())));
+            commit.snapshot.iter().for_each(|s| drop(snapshots.insert(commit.producer.clone(), s.clone())));
+            let producer = core.producer(&commit.producer);
+            if !producer.stored {
+                producer.stored = true;
+                set.put(Key::of(Kind::Producer, producer.id), encode(&&*commit.producer));
+            }
+        }
+        for ((producer, partition), position) in cursors {
+            let (stream, number) = declared.of(partition);
+            let id = core.producer(&producer).id;
+            set.put(Key::new(Kind::Cursor, stream.id, number, u64::from(id)), encode(&position));
+        }
+        for (name, state) in states {
+            let producer = core.producer(&name);
+            producer.state_parts = set.replace(Key::of(Kind::State, producer.id), seal(&state), producer.state_parts);
+        }
+        for (name, snapshot) in snapshots {
+            let at: Vec<(u32, u32, u64)> = (snapshot.at.iter())
+                .filter_map(|(p, at)| Some((declared.stream(&p.stream).ok()?.id, p.number, at.0)))
+                .collect();
+            let producer = core.producer(&name);
+            let key = Key::of(Kind::SnapshotAt, producer.id);
+            producer.snapshot_at_parts = set.replace(key, encode(&at), producer.snapshot_at_parts);
+            let key = Key::of(Kind::Snapshot, producer.id);
+            producer.snapshot_parts = set.replace(key, seal(&snapshot.bytes), producer.snapshot_parts);
+        }
+    }
+}
+
+/// How many of the first entries become one block: consecutive, within the limits of a block; a tick is one alone.
+fn mergeable(entries: &[Entry]) -> usize {
+    let (mut rows, mut count) = (0, 0);
+    for entry in entries.iter().take(RUNS_MAX) {
+        let joins = count == 0
+            || (entry.first == entries[count - 1].end()
+                && entry.batch.rows() > 0
+                && entries[count - 1].batch.rows() > 0
+                && rows + entry.batch.rows() <= ROWS_MAX);
+        if !joins {
+            break;
+        }
+        rows += entry.batch.rows();
+        count += 1;
+    }
+    count
+}
+
+fn halves(block: Decoded) -> (Decoded, Decoded) {
+    let half = block.batch.rows() / 2;
+    let (mut front, mut back) = (Vec::new(), Vec::new());
+    let mut left = half as u32;
+    for run in block.runs {
+        let taken = run.rows.min(left);
+        left -= taken;
+        if taken > 0 {
+            front.push(Run { rows: taken, ..run });
+        }
+        if run.rows > taken {
+            back.push(Run { rows: run.rows - taken, ..run });
+        }
+    }
+    let rows = block.batch.rows();
+    let (front_batch, back_batch) = (block.batch.slice(0..half), block.batch.slice(half..rows));
+    (
+        Decoded { first: block.first, runs: front, batch: Arc::new(front_batch) },
+        Decoded { first: block.first + half as u64, runs: back, batch: Arc::new(back_batch) },
+    )
+}

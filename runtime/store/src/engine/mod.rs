@@ -1,0 +1,297 @@
+//! The embedded store over a medium: streams, group commits, retention, readers.
+//!
+//! What is taken in is *staged* in [`core::Core`] under one short lock: numbered, stamped, given its offsets, visible to
+//! staged readers. One committer thread takes everything staged, encodes it and writes it to the medium as one atomic
+//! set, and only when that is durable publishes it: receipts, durable readers, counters. The lock is never held over
+//! I/O, and the committer is the only writer, so what it reads between two writes stands still.
+//!
+//! Lock order: the core is the only lock taken while another may be; nothing is locked while it is held.
+
+mod admit;
+mod committer;
+mod core;
+mod declare;
+mod group;
+mod health;
+mod ledger;
+mod load;
+mod publish;
+mod read;
+mod retention;
+mod wait;
+
+use crate::api::{
+    Block, Commit, Error, Health, Partition, Position, Receipt, Refusal, Session, Snapshot, Store, StreamSpec,
+    Visibility,
+};
+use crate::medium::Medium;
+use crate::metrics::Meters;
+use crate::options::Options;
+use self::core::Core;
+use declare::Declared;
+pub(crate) use load::LoadError;
+use futures::future::BoxFuture;
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use tidegate_record::{Identity, Schema};
+use tokio::sync::{Notify, watch};
+
+/// The embedded store. Dropped without [`Store::close`] it commits what is staged and waits for it.
+pub struct Engine {
+    inner: Arc<Inner>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+pub(crate) struct Inner {
+    medium: Arc<dyn Medium>,
+    options: Options,
+    identity: Identity,
+    catalogue: load::Catalogue,
+    declared: OnceLock<Declared>,
+    schemas: RwLock<HashMap<u64, Arc<Schema>>>,
+    core: Mutex<Core>,
+    /// Wakes the committer.
+    work: Condvar,
+    /// Wakes whoever waits for room.
+    room: Notify,
+    /// How the committer ended.
+    ended: watch::Sender<Option<Result<(), Error>>>,
+    meters: Meters,
+}
+
+impl Engine {
+    /// A store on `medium`; what is there is loaded, and an empty one is made a store. `notes` say what was repaired.
+    pub(crate) fn open(
+        medium: Arc<dyn Medium>,
+        options: Options,
+        gaps: Option<u64>,
+        notes: Vec<String>,
+    ) -> Result<Self, load::LoadError> {
+        let inner = load::load(medium, options, gaps, notes)?;
+        Ok(Engine { inner: Arc::new(inner), committer: Mutex::new(None) })
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn declared(&self) -> Result<&Declared, Error> {
+        self.declared.get().ok_or_else(|| Error::NoStream("(none is declared yet)".into()))
+    }
+
+    /// The number of a partition over all streams.
+    fn index(&self, partition: &Partition) -> Result<usize, Error> {
+        let stream = self.declared()?.stream(&partition.stream)?;
+        if partition.number < stream.partitions {
+            Ok(stream.base + partition.number as usize)
+        } else {
+            Err(Error::NoStream(partition.to_string().into()))
+        }
+    }
+
+    /// Refuses writes from now on and tells everyone who waits.
+    fn poison(&self, reason: &str) {
+        tracing::error!(reason, "the store is poisoned and refuses writes until a restart");
+        let mut core = self.lock();
+        let reason: Arc<str> = reason.into();
+        core.poisoned.get_or_insert_with(|| reason.clone());
+        let staged = std::mem::take(&mut core.staged);
+        drop(core);
+        for commit in staged {
+            // Whoever dropped the receipt does not want to know.
+            let _ = commit.receipt.send(Err(Error::Poisoned(reason.clone())));
+        }
+        self.wake_everyone();
+    }
+
+    fn wake_everyone(&self) {
+        if let Some(declared) = self.declared.get() {
+            for wakers in &declared.wakers {
+                wakers.staged.notify_waiters();
+                wakers.durable.notify_waiters();
+            }
+        }
+        self.room.notify_waiters();
+        self.work.notify_all();
+    }
+}
+
+impl Store for Engine {
+    fn identity(&self) -> Identity {
+        self.inner.identity.clone()
+    }
+
+    fn declare(&self, streams: Vec<StreamSpec>) -> Result<(), Error> {
+        self.inner.declare(streams)?;
+        let mut committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner);
+        *committer = Some(committer::start(self.inner.clone())?);
+        Ok(())
+    }
+
+    fn attach(&self, producer: &str) -> Result<Session, Error> {
+        let mut core = self.inner.lock();
+        core.writable()?;
+        let producer: Arc<str> = producer.into();
+        let state = core.producer(&producer);
+        state.generation += 1;
+        Ok(Session { generation: state.generation, producer })
+    }
+
+    fn assigned(&self, stream: &str) -> Result<Vec<Partition>, Error> {
+        let stream = self.inner.declared()?.stream(stream)?;
+        Ok((0..stream.partitions).map(|number| Partition::new(stream.name.clone(), number)).collect())
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Receipt, Refusal> {
+        self.inner.commit(commit)
+    }
+
+    fn room(&self, stream: Option<&str>) -> BoxFuture<'static, ()> {
+        wait::room(self.inner.clone(), stream)
+    }
+
+    fn read(&self, partition: &Partition, at: Position, visibility: Visibility) -> Result<Option<Block>, Error> {
+        self.inner.read(self.inner.index(partition)?, at.0, visibility)
+    }
+
+    fn appended(&self, partition: &Partition, at: Position, visibility: Visibility) -> BoxFuture<'static, ()> {
+        wait::appended(self.inner.clone(), partition, at.0, visibility)
+    }
+
+    fn frontier(&self) -> u64 {
+        self.inner.lock().number
+    }
+
+    fn cursor(&self, producer: &str, partition: &Partition) -> Result<Option<Position>, Error> {
+        let index = self.inner.index(partition)?;
+        let core = self.inner.lock();
+        let cursor = core.producers.get(producer).and_then(|p| p.cursors.get(&index));
+        Ok(cursor.map(|cursor| Position(cursor.accepted)))
+    }
+
+    fn start(&self, partition: &Partition) -> Result<Position, Error> {
+        let index = self.inner.index(partition)?;
+        Ok(Position(self.inner.lock().partitions[index].floor))
+    }
+
+    fn state(&self, producer: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.state(producer)
+    }
+
+    fn snapshot(&self, producer: &str) -> Result<Option<Snapshot>, Error> {
+        self.inner.snapshot(producer)
+    }
+
+    fn tick_at(&self, partition: &Partition, arrival: i64) {
+        if let Ok(index) = self.inner.index(partition) {
+            self.inner.lock().tick_at(index, arrival);
+            self.inner.work.notify_all();
+        }
+    }
+
+    fn arrival_now(&self) -> i64 {
+        self.inner.lock().arrival.now(&*self.inner.options.clock)
+    }
+
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<(), Error>> {
+        let running = self.committer.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        wait::close(self.inner.clone(), running)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.inner.lock().closing = true;
+        self.inner.work.notify_all();
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match committer {
+            // A panic of the committer has poisoned the store and was reported.
+            Some(thread) => drop(thread.join()),
+            None => self.inner.medium.release(),
+        }
+    }
+}
+
+/// Makes a type that holds an [`Engine`] a [`Store`].
+macro_rules! forward_store {
+    ($store:ty, $engine:ident) => {
+        impl $crate::api::Store for $store {
+            fn identity(&self) -> tidegate_record::Identity {
+                self.$engine.identity()
+            }
+            fn declare(&self, streams: Vec<$crate::api::StreamSpec>) -> Result<(), $crate::api::Error> {
+                self.$engine.declare(streams)
+            }
+            fn attach(&self, producer: &str) -> Result<$crate::api::Session, $crate::api::Error> {
+                self.$engine.attach(producer)
+            }
+            fn assigned(&self, stream: &str) -> Result<Vec<$crate::api::Partition>, $crate::api::Error> {
+                self.$engine.assigned(stream)
+            }
+            fn commit(&self, commit: $crate::api::Commit) -> Result<$crate::api::Receipt, $crate::api::Refusal> {
+                self.$engine.commit(commit)
+            }
+            fn room(&self, stream: Option<&str>) -> futures::future::BoxFuture<'static, ()> {
+                self.$engine.room(stream)
+            }
+            fn read(
+                &self,
+                partition: &$crate::api::Partition,
+                at: $crate::api::Position,
+                visibility: $crate::api::Visibility,
+            ) -> Result<Option<$crate::api::Block>, $crate::api::Error> {
+                self.$engine.read(partition, at, visibility)
+            }
+            fn appended(
+                &self,
+                partition: &$crate::api::Partition,
+                at: $crate::api::Position,
+                visibility: $crate::api::Visibility,
+            ) -> futures::future::BoxFuture<'static, ()> {
+                self.$engine.appended(partition, at, visibility)
+            }
+            fn frontier(&self) -> u64 {
+                self.$engine.frontier()
+            }
+            fn cursor(
+                &self,
+                producer: &str,
+                partition: &$crate::api::Partition,
+            ) -> Result<Option<$crate::api::Position>, $crate::api::Error> {
+                self.$engine.cursor(producer, partition)
+            }
+            fn start(
+                &self,
+                partition: &$crate::api::Partition,
+            ) -> Result<$crate::api::Position, $crate::api::Error> {
+                self.$engine.start(partition)
+            }
+            fn state(&self, producer: &str) -> Result<Option<Vec<u8>>, $crate::api::Error> {
+                self.$engine.state(producer)
+            }
+            fn snapshot(&self, producer: &str) -> Result<Option<$crate::api::Snapshot>, $crate::api::Error> {
+                self.$engine.snapshot(producer)
+            }
+            fn tick_at(&self, partition: &$crate::api::Partition, arrival: i64) {
+                self.$engine.tick_at(partition, arrival)
+            }
+            fn arrival_now(&self) -> i64 {
+                self.$engine.arrival_now()
+            }
+            fn health(&self) -> $crate::api::Health {
+                self.$engine.health()
+            }
+            fn close(&self) -> futures::future::BoxFuture<'static, Result<(), $crate::api::Error>> {
+                self.$engine.close()
+            }
+        }
+    };
+}
+pub(crate) use forward_store;

@@ -1,0 +1,130 @@
+//! The store in memory, with gaps between its positions: it keeps the trait honest and tests fast.
+
+use crate::engine::Engine;
+use crate::keys::Key;
+use crate::medium::{Medium, WriteSet};
+use crate::options::Options;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A store on a [`MemoryDisk`]. Positions jump by amounts drawn from a seed, as a trait that fits Kafka allows.
+pub struct MemoryStore {
+    engine: Engine,
+    disk: MemoryDisk,
+}
+
+impl MemoryStore {
+    /// A fresh store.
+    pub fn new(options: Options, seed: u64) -> Self {
+        MemoryStore::on(MemoryDisk::default(), options, seed)
+    }
+
+    /// A store on what an earlier one left on `disk`: all that was durable, nothing else.
+    pub fn on(disk: MemoryDisk, options: Options, seed: u64) -> Self {
+        let medium = Arc::new(Plugged { disk: disk.clone(), plug: disk.plug_in() });
+        let engine = Engine::open(medium, options, Some(seed), Vec::new())
+            .unwrap_or_else(|error| unreachable!("only a store writes to a memory disk: {error:?}"));
+        MemoryStore { engine, disk }
+    }
+
+    /// Where it keeps what is durable.
+    pub fn disk(&self) -> MemoryDisk {
+        self.disk.clone()
+    }
+}
+
+crate::engine::forward_store!(MemoryStore, engine);
+
+/// What survives a [`MemoryStore`].
+#[derive(Clone, Default)]
+pub struct MemoryDisk {
+    inner: Arc<Mutex<Disk>>,
+}
+
+#[derive(Default)]
+struct Disk {
+    entries: BTreeMap<Key, Vec<u8>>,
+    bytes: u64,
+    /// Counts plug-ins; a store writes only while its own is the latest.
+    plug: u64,
+}
+
+impl fmt::Debug for MemoryDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryDisk").field("bytes", &self.lock().bytes).finish_non_exhaustive()
+    }
+}
+
+impl MemoryDisk {
+    /// Cuts the power: nothing more is written by the store that is running on it, which is poisoned at its next
+    /// write. Open another with [`MemoryStore::on`].
+    pub fn power_cut(&self) {
+        self.lock().plug += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Disk> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn plug_in(&self) -> u64 {
+        let mut disk = self.lock();
+        disk.plug += 1;
+        disk.plug
+    }
+}
+
+/// A disk as one store sees it.
+struct Plugged {
+    disk: MemoryDisk,
+    plug: u64,
+}
+
+impl Medium for Plugged {
+    fn write(&self, set: &WriteSet) -> Result<(), String> {
+        let mut disk = self.disk.lock();
+        if disk.plug != self.plug {
+            return Err("the power was cut".into());
+        }
+        for key in &set.deletes {
+            let gone = disk.entries.remove(key).map_or(0, |value| value.len());
+            disk.bytes -= gone as u64;
+        }
+        for (key, value) in &set.puts {
+            disk.bytes += value.len() as u64;
+            let gone = disk.entries.insert(*key, value.clone()).map_or(0, |value| value.len());
+            disk.bytes -= gone as u64;
+        }
+        Ok(())
+    }
+
+    fn scan(&self, from: Key, to: Key, visit: &mut dyn FnMut(Key, &[u8]) -> bool) -> Result<(), String> {
+        if from > to {
+            return Ok(());
+        }
+        let disk = self.disk.lock();
+        for (key, value) in disk.entries.range(from..=to) {
+            if !visit(*key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn last(&self, from: Key, to: Key) -> Result<Option<Key>, String> {
+        if from > to {
+            return Ok(None);
+        }
+        Ok(self.disk.lock().entries.range(from..=to).next_back().map(|(key, _)| *key))
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.disk.lock().bytes
+    }
+
+    fn disk_free(&self) -> Option<u64> {
+        None
+    }
+
+    fn release(&self) {}
+}

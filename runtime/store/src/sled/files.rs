@@ -1,0 +1,124 @@
+//! The store's folder: its lock, its files, what the file system says of it.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Where the database is, inside the store's folder.
+const STREAMS: &str = "streams";
+/// Most databases set aside that are kept: what breaks so often needs a person.
+const BROKEN_MAX: u32 = 8;
+
+/// The store's folder, locked against every other process as long as this lives.
+///
+/// ```text
+/// lock                 flock, held while the store is open
+/// streams/             the sled database
+/// streams.broken-N/    databases that did not open
+/// ```
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder where there is none, locks it and checks that it can be written.
+    pub(super) fn lock(path: &Path) -> Result<Self, String> {
+        let cannot = |what: &str, error: &std::io::Error| {
+            format!("{what}: {error}. Give it a folder this process may write, on a disk with room")
+        };
+        fs::create_dir_all(path).map_err(|e| cannot("the folder cannot be made", &e))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock"));
+        let lock = lock.map_err(|e| cannot("its lock file cannot be opened", &e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err("another process has it open. Stop that one, or give this one another store.path".into());
+            }
+            Err(TryLockError::Error(e)) => return Err(cannot("it cannot be locked", &e)),
+        }
+        let folder = Folder { path: path.to_path_buf(), _lock: lock };
+        folder.probe().map_err(|e| cannot("it cannot be written", &e))?;
+        Ok(folder)
+    }
+
+    /// Writes, syncs and deletes a file, so that a read-only or full disk is known before a database is blamed for it.
+    fn probe(&self) -> std::io::Result<()> {
+        let path = self.path.join("probe");
+        let mut file = File::create(&path)?;
+        file.write_all(&[0; 4096])?;
+        file.sync_all()?;
+        drop(file);
+        fs::remove_file(&path)
+    }
+
+    pub(super) fn streams(&self) -> PathBuf {
+        self.path.join(STREAMS)
+    }
+
+    /// The database's one data file.
+    pub(super) fn db(&self) -> PathBuf {
+        self.streams().join("db")
+    }
+
+    /// Deletes snapshots that were being written when the power went; gives their names.
+    pub(super) fn delete_torn_snapshots(&self) -> Result<Vec<String>, String> {
+        let mut deleted = Vec::new();
+        let Ok(entries) = fs::read_dir(self.streams()) else { return Ok(deleted) };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                fs::remove_file(entry.path()).map_err(|e| format!("{name} cannot be deleted: {e}"))?;
+                deleted.push(name);
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Makes names durable: every file of the database, its directories, the folder and the folder's parent.
+    pub(super) fn sync(&self) -> Result<(), String> {
+        let streams = self.streams();
+        let parent = self.path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf));
+        let paths = [streams.join("conf"), self.db(), streams.join("blobs"), streams, self.path.clone()];
+        for path in paths.into_iter().chain(parent) {
+            File::open(&path).and_then(|file| file.sync_all()).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Renames the database aside.
+    pub(super) fn set_aside(&self) -> Result<PathBuf, String> {
+        let aside = |n: u32| self.path.join(format!("{STREAMS}.broken-{n}"));
+        let free = (1..=BROKEN_MAX).map(aside).find(|path| !path.exists()).ok_or_else(|| {
+            format!("it does not open, and {BROKEN_MAX} databases were set aside already. Check the disk, delete them")
+        })?;
+        fs::rename(self.streams(), &free).map_err(|e| format!("it does not open and cannot be set aside: {e}"))?;
+        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|e| e.to_string())?;
+        Ok(free)
+    }
+
+    /// Bytes of the database's files.
+    pub(super) fn bytes(&self) -> u64 {
+        let of = |path: PathBuf| -> u64 {
+            let files = fs::read_dir(path).into_iter().flatten().flatten();
+            files.filter_map(|file| file.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
+        };
+        of(self.streams()) + of(self.streams().join("blobs"))
+    }
+
+    /// Bytes free on the file system for processes like this one.
+    pub(super) fn free(&self) -> Option<u64> {
+        let path = CString::new(self.path.as_os_str().as_bytes()).ok()?;
+        let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        // SAFETY: `path` ends in NUL and lives through the call; `stat` is read only after the call filled it.
+        let stat = unsafe {
+            if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
+                return None;
+            }
+            stat.assume_init()
+        };
+        Some(stat.f_bavail * stat.f_frsize)
+    }
+}

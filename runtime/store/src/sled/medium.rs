@@ -1,0 +1,101 @@
+//! sled as a medium.
+
+use super::files::Folder;
+use crate::keys::Key;
+use crate::medium::{Medium, PART_BYTES, WriteSet};
+use std::any::Any;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The open database; gone once released.
+pub(super) struct SledMedium {
+    open: RwLock<Option<Open>>,
+}
+
+struct Open {
+    db: sled::Db,
+    /// The data file, for fdatasync.
+    file: File,
+    folder: Arc<Folder>,
+}
+
+impl SledMedium {
+    pub(super) fn new(db: sled::Db, folder: Arc<Folder>) -> Result<Self, String> {
+        let file = File::open(folder.db()).map_err(|e| format!("{}: {e}", folder.db().display()))?;
+        Ok(SledMedium { open: RwLock::new(Some(Open { db, file, folder })) })
+    }
+
+    /// Runs `work` on the database; a panic inside sled is an error like others.
+    fn with<T>(&self, work: impl FnOnce(&Open) -> Result<T, String>) -> Result<T, String> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let open = open.as_ref().ok_or("the store is closed")?;
+        catch_unwind(AssertUnwindSafe(|| work(open))).unwrap_or_else(|panic| Err(panic_message(&*panic)))
+    }
+}
+
+impl Medium for SledMedium {
+    fn write(&self, set: &WriteSet) -> Result<(), String> {
+        self.with(|open| {
+            let mut batch = sled::Batch::default();
+            for key in &set.deletes {
+                batch.remove(&key.bytes());
+            }
+            for (key, value) in &set.puts {
+                assert!(value.len() <= PART_BYTES, "values are split before they come here");
+                batch.insert(&key.bytes(), value.as_slice());
+            }
+            open.db.apply_batch(batch).map_err(|e| format!("writing: {e}"))?;
+            open.db.flush().map_err(|e| format!("flushing: {e}"))?;
+            open.file.sync_data().map_err(|e| format!("fdatasync: {e}"))
+        })
+    }
+
+    fn scan(&self, from: Key, to: Key, visit: &mut dyn FnMut(Key, &[u8]) -> bool) -> Result<(), String> {
+        if from > to {
+            return Ok(());
+        }
+        self.with(|open| {
+            for entry in open.db.range(from.bytes()..=to.bytes()) {
+                let (key, value) = entry.map_err(|e| e.to_string())?;
+                if !visit(decode(&key)?, &value) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn last(&self, from: Key, to: Key) -> Result<Option<Key>, String> {
+        if from > to {
+            return Ok(None);
+        }
+        self.with(|open| match open.db.range(from.bytes()..=to.bytes()).next_back() {
+            Some(entry) => decode(&entry.map_err(|e| e.to_string())?.0).map(Some),
+            None => Ok(None),
+        })
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.with(|open| Ok(open.folder.bytes())).unwrap_or(0)
+    }
+
+    fn disk_free(&self) -> Option<u64> {
+        self.with(|open| Ok(open.folder.free())).ok().flatten()
+    }
+
+    fn release(&self) {
+        drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+fn decode(key: &[u8]) -> Result<Key, String> {
+    Key::decode(key).ok_or_else(|| format!("a key that is none of ours: {key:02x?}"))
+}
+
+/// What a panic said.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("sled panicked: {}", text.unwrap_or_else(|| "without a message".into()))
+}

@@ -1,0 +1,1 @@
+//! What is only true of the store on disk.
