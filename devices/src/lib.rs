@@ -1,12 +1,22 @@
 //! Everything that knows a sensor wire: sources, framing, decode, simulators.
 
+mod backoff;
 pub mod broker;
+mod commits;
 pub mod decode;
+pub mod framing;
+mod hand;
 mod intake;
+mod letters;
 pub mod mqtt;
 mod options;
 pub mod serial;
+pub mod simulator;
+mod source;
+mod status;
 
-pub use decode::DecodeOptions;
+pub use decode::{DecodeError, DecodeOptions, Decoder};
 pub use intake::{Intake, Loss, LossReason, Parcel, Receipt, Refusal};
 pub use options::{OptionsError, Secret};
+pub use source::Source;
+pub use status::{Handle, State, Status};

@@ -1,5 +1,150 @@
-//! The MQTT source.
+//! The MQTT source: subscribes to a broker and acknowledges what is durable.
 
+mod address;
 mod options;
+mod reader;
+mod reason;
+mod stock;
+mod tls;
+mod window;
+mod wire;
 
 pub use options::{Options, Qos, Version};
+
+use crate::backoff::Backoff;
+use crate::commits::{Commits, Shared};
+use crate::hand::Hand;
+use crate::{Decoder, Handle, Intake, OptionsError, State};
+pub(crate) use address::Address;
+use reader::Reader;
+use std::sync::Arc;
+use std::time::Duration;
+use stock::Stock;
+use tidegate_record::Schema;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use window::{Size, Window};
+use wire::Wire;
+
+/// Most filters of a source.
+pub const TOPICS_MAX: usize = 256;
+/// Shortest keep-alive.
+const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
+/// Longest keep-alive: the wire has 16 bits of seconds.
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(65_535);
+/// Smallest packet limit.
+const PACKET_BYTES_MIN: u32 = 1024;
+/// Largest packet limit: what MQTT can say.
+const PACKET_BYTES_MAX: u32 = 268_435_455;
+
+/// An MQTT source that can be run.
+#[derive(Debug)]
+pub struct Source {
+    options: Options,
+    address: Address,
+    decoder: Decoder,
+    handle: Handle,
+}
+
+impl Source {
+    /// Checks the options against the stream's fields. Nothing is opened yet.
+    pub fn build(name: &str, options: Options, schema: Arc<Schema>) -> Result<Self, OptionsError> {
+        let address = Address::parse(&options.url)?;
+        check(&options)?;
+        let decoder = Decoder::new(options.decode.clone(), schema)?;
+        Ok(Source { options, address, decoder, handle: Handle::new(name, "mqtt") })
+    }
+
+    /// A view of it that stays valid while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until `drain` is cancelled and what was in hand is durable and acknowledged; see [`crate::Source::run`].
+    pub async fn run(self, intake: Arc<dyn Intake>, drain: CancellationToken) {
+        let Source { options, address, decoder, handle } = self;
+        let Some(transport) = transport(&options, &address, &handle, &*intake, &drain).await else {
+            handle.stands(State::Stopped, intake.wall());
+            return;
+        };
+        let mut window = Window::new(match options.version {
+            Version::V5 => Size::Told(options.receive_max.into()),
+            Version::V311 => Size::unknown(),
+        });
+        if let Some(state) = intake.state()
+            && !window.restore(&state)
+        {
+            tracing::warn!(source = handle.name(), "stored state is unknown: redelivered messages may be stored twice");
+        }
+        let shared = Shared::new(Stock::new(&options, Hand::new(handle.name(), decoder), window));
+        let (client, wire) = Wire::new(&options, &address, transport);
+        let commits = Commits::new(shared.clone(), intake.clone(), handle.clone(), options.linger);
+        let commits = AbortOnDropHandle::new(tokio::spawn(commits.run()));
+        let reader = Reader::new(options, shared, intake.clone(), handle.clone(), client, drain);
+        let reader = AbortOnDropHandle::new(tokio::spawn(reader.run(wire)));
+        let ended = tokio::try_join!(reader, commits);
+        if let Err(error) = ended {
+            handle.fails(State::Failed, format!("a task of the source ended: {error}"), intake.wall());
+        } else if !handle.status_is(State::Failed) {
+            handle.stands(State::Stopped, intake.wall());
+        }
+    }
+}
+
+/// The TLS transport, tried again while its files are not there; `None` when drained meanwhile.
+async fn transport(
+    options: &Options,
+    address: &Address,
+    handle: &Handle,
+    intake: &dyn Intake,
+    drain: &CancellationToken,
+) -> Option<Option<rumqttc::Transport>> {
+    if !address.tls {
+        return Some(None);
+    }
+    let mut backoff = Backoff::default();
+    loop {
+        match tls::transport(options) {
+            Ok(transport) => return Some(Some(transport)),
+            Err(reason) => {
+                tracing::warn!(source = handle.name(), reason, "no TLS");
+                handle.fails(State::Retrying, reason, intake.wall());
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.wait()) => {}
+            () = drain.cancelled() => return None,
+        }
+    }
+}
+
+fn check(options: &Options) -> Result<(), OptionsError> {
+    let error = |option: &str, problem: String| Err(OptionsError::new(option, problem));
+    if options.topics.is_empty() || options.topics.len() > TOPICS_MAX {
+        return error("topics", format!("name 1 to {TOPICS_MAX} filters, such as \"sensors/+\""));
+    }
+    if let Some(bad) = options.topics.iter().find(|t| !rumqttc::valid_filter(t) || t.len() > 65_535) {
+        return error("topics", format!("{bad:?} is no filter: + stands for a level, # for the rest at the end"));
+    }
+    if options.client_id.is_empty() {
+        let problem = "a fixed name is needed: the broker keeps the session under it while the gateway is away";
+        return error("client_id", problem.into());
+    }
+    if options.password.is_some() && options.username.is_none() {
+        return error("username", "a password needs a username".into());
+    }
+    if options.receive_max == 0 {
+        return error("receive_max", "1 to 65535".into());
+    }
+    if !(PACKET_BYTES_MIN..=PACKET_BYTES_MAX).contains(&options.packet_bytes_max) {
+        return error("packet_bytes_max", format!("{PACKET_BYTES_MIN} to {PACKET_BYTES_MAX} bytes"));
+    }
+    if !(KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&options.keep_alive) {
+        return error("keep_alive", "5s to 65535s".into());
+    }
+    if options.qos == Qos::AtLeastOnce && options.version == Version::V5 && options.session_expiry.as_secs() == 0 {
+        let problem = "at least 1s with qos = 1: the broker would forget what is not acknowledged yet";
+        return error("session_expiry", problem.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! The second half of every source: makes parcels of what is in hand and sees them become durable.
+//!
+//! Reading never waits for it: the reading task decodes into the hand under a lock nobody else holds for long, and this
+//! one wakes when there is something to hand over.
+
+use crate::hand::Hand;
+use crate::status::Metrics;
+use crate::{Handle, Intake, Parcel, Refusal, State};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
+use futures::task::AtomicWaker;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Most parcels under way to the store at once.
+const PARCELS_MAX: usize = 64;
+
+/// What a source shares between its reading task and its commits.
+#[derive(Debug)]
+pub(crate) struct Shared<S> {
+    stock: Mutex<S>,
+    /// Something is in hand, or should be handed over at once.
+    pub work: Notify,
+    /// Every parcel up to this number is durable.
+    pub durable: AtomicU64,
+    /// Wakes the reading task when `durable` moved or the commits ended.
+    pub reader: AtomicWaker,
+    /// The commits ended: all is durable after a drain, or the store failed.
+    pub ended: AtomicBool,
+}
+
+/// What a source keeps under the lock.
+pub(crate) trait Stock: Send + 'static {
+    fn hand(&mut self) -> &mut Hand;
+    /// No more frames come: everything goes at once, then the commits end.
+    fn draining(&self) -> bool;
+    /// The wire stands still until a commit.
+    fn hurry(&self) -> bool;
+    /// Adds to a parcel what goes with it.
+    fn seal(&mut self, _number: u64, _parcel: &mut Parcel) {}
+}
+
+impl<S> Shared<S> {
+    pub fn new(stock: S) -> Arc<Self> {
+        Arc::new(Shared {
+            stock: Mutex::new(stock),
+            work: Notify::new(),
+            durable: AtomicU64::new(0),
+            reader: AtomicWaker::new(),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    pub fn stock(&self) -> MutexGuard<'_, S> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The second half of a source.
+pub(crate) struct Commits<S> {
+    shared: Arc<Shared<S>>,
+    intake: Arc<dyn Intake>,
+    handle: Handle,
+    linger: Duration,
+    under_way: FuturesOrdered<BoxFuture<'static, (u64, Result<(), String>)>>,
+    refused: Option<Refused>,
+    /// When the first record in hand was noticed.
+    since: Option<Instant>,
+    /// The last parcel that was hurried.
+    hurried: u64,
+    metrics: Metrics,
+}
+
+/// A parcel the store had no room for.
+struct Refused {
+    number: u64,
+    parcel: Parcel,
+    room: BoxFuture<'static, ()>,
+}
+
+enum Look {
+    Nothing,
+    Until(Instant),
+    Due,
+    Done,
+}
+
+impl<S: Stock> Commits<S> {
+    pub fn new(shared: Arc<Shared<S>>, intake: Arc<dyn Intake>, handle: Handle, linger: Duration) -> Self {
+        let (metrics, under_way) = (Metrics::new(&handle), FuturesOrdered::new());
+        Commits { shared, intake, handle, linger, under_way, refused: None, since: None, hurried: 0, metrics }
+    }
+
+    /// Runs until drained, or until the store fails.
+    pub async fn run(mut self) {
+        if let Err(reason) = self.serve().await {
+            tracing::error!(source = self.handle.name(), reason, "store refuses records for good, source stops");
+            self.handle.fails(State::Failed, reason, self.intake.wall());
+        }
+        self.shared.ended.store(true, Ordering::Release);
+        self.shared.reader.wake();
+    }
+
+    async fn serve(&mut self) -> Result<(), String> {
+        loop {
+            let look = self.look();
+            let until = match look {
+                Look::Done => return Ok(()),
+                Look::Due => {
+                    self.hand_over()?;
+                    continue;
+                }
+                Look::Until(until) => Some(until),
+                Look::Nothing => None,
+            };
+            let (waits, room) = (self.refused.is_some(), room(&mut self.refused));
+            tokio::select! {
+                Some((number, result)) = self.under_way.next(), if !self.under_way.is_empty() => {
+                    result?;
+                    self.shared.durable.store(number, Ordering::Release);
+                    self.shared.reader.wake();
+                    self.metrics.publish(&self.handle);
+                }
+                () = room, if waits => self.try_again()?,
+                () = self.shared.work.notified() => {}
+                () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {}
+            }
+        }
+    }
+
+    /// What to do now.
+    fn look(&mut self) -> Look {
+        let shared = self.shared.clone();
+        let mut stock = shared.stock();
+        if stock.hand().is_empty() {
+            self.since = None;
+            let done = stock.draining() && self.under_way.is_empty() && self.refused.is_none();
+            return if done { Look::Done } else { Look::Nothing };
+        }
+        if self.refused.is_some() || self.under_way.len() >= PARCELS_MAX {
+            return Look::Nothing;
+        }
+        // A hurried parcel under way opens the window already: a second one would only make commits small.
+        let hurry = stock.hurry() && self.hurried <= self.shared.durable.load(Ordering::Acquire);
+        if stock.hand().is_full() || stock.draining() || hurry {
+            return Look::Due;
+        }
+        let until = *self.since.get_or_insert_with(Instant::now) + self.linger;
+        if until <= Instant::now() { Look::Due } else { Look::Until(until) }
+    }
+
+    fn hand_over(&mut self) -> Result<(), String> {
+        self.since = None;
+        let (number, parcel) = {
+            let mut stock = self.shared.stock();
+            let hurry = stock.hurry() || stock.draining();
+            let (number, mut parcel) = stock.hand().parcel();
+            parcel.hurry = hurry;
+            stock.seal(number, &mut parcel);
+            (number, parcel)
+        };
+        self.metrics.publish(&self.handle);
+        self.commit(number, parcel)
+    }
+
+    fn try_again(&mut self) -> Result<(), String> {
+        match self.refused.take() {
+            Some(Refused { number, parcel, .. }) => self.commit(number, parcel),
+            None => Ok(()),
+        }
+    }
+
+    fn commit(&mut self, number: u64, parcel: Parcel) -> Result<(), String> {
+        if parcel.hurry {
+            self.hurried = number;
+        }
+        let blocked = match self.intake.commit(parcel) {
+            Ok(receipt) => {
+                self.under_way.push_back(Box::pin(async move { (number, receipt.await) }));
+                false
+            }
+            Err(Refusal::Full(parcel)) => {
+                self.refused = Some(Refused { number, parcel, room: self.intake.room() });
+                true
+            }
+            Err(Refusal::Failed(reason)) => return Err(reason),
+        };
+        self.shared.stock().hand().blocked = blocked;
+        Ok(())
+    }
+}
+
+/// Resolves when the refused parcel may be tried again.
+async fn room(refused: &mut Option<Refused>) {
+    match refused {
+        Some(refused) => (&mut refused.room).await,
+        None => std::future::pending().await,
+    }
+}

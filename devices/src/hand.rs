@@ -1,0 +1,173 @@
+//! What a source has in hand: decoded, and not handed to the store yet.
+
+use crate::letters::{Cause, LETTER_BYTES_MAX, Letters};
+use crate::{Decoder, Handle, Loss, LossReason, Parcel};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tidegate_record::{Batch, BatchBuilder, ROWS_MAX, Wall};
+
+/// Most bytes of frames a source holds while the store has no room. One frame is always held.
+pub const HELD_BYTES_MAX: usize = 16 << 20;
+
+/// What a source has in hand: decoded, and not handed to the store yet.
+#[derive(Debug)]
+pub(crate) struct Hand {
+    decoder: Decoder,
+    builder: BatchBuilder,
+    full: Vec<Arc<Batch>>,
+    letters: Letters,
+    /// The number of the parcel this will be; the first is 1.
+    number: u64,
+    bytes: usize,
+    undecoded: u64,
+    dropped: u64,
+    /// The store has no room at present.
+    pub blocked: bool,
+    tally: Tally,
+}
+
+/// What happened since it was last reported.
+#[derive(Debug, Default)]
+struct Tally {
+    frames: u64,
+    records: u64,
+    dead_letters: u64,
+    dropped: u64,
+}
+
+impl Hand {
+    pub fn new(source: &str, decoder: Decoder) -> Self {
+        Hand {
+            builder: BatchBuilder::new(decoder.schema().clone()),
+            decoder,
+            full: Vec::new(),
+            letters: Letters::new(source),
+            number: 1,
+            bytes: 0,
+            undecoded: 0,
+            dropped: 0,
+            blocked: false,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Whether a frame of `bytes` from a sender that waits may be held.
+    pub fn admits(&self, bytes: usize) -> bool {
+        self.is_empty() || self.bytes + bytes <= HELD_BYTES_MAX
+    }
+
+    /// Whether a frame of `bytes` that would be lost otherwise may be held: while the store has no room, one batch is.
+    pub fn admits_newest(&self, bytes: usize) -> bool {
+        self.admits(bytes) && !(self.blocked && self.rows() >= ROWS_MAX)
+    }
+
+    /// Takes a frame: it becomes records or a dead letter. False where it leaves nothing to store.
+    #[inline]
+    pub fn take(&mut self, topic: Option<&str>, origin: &str, frame: &[u8], wall: Wall) -> bool {
+        self.tally.frames += 1;
+        match self.decoder.decode(topic, frame, wall, &mut self.builder) {
+            Ok(0) => false,
+            Ok(records) => {
+                self.bytes += frame.len();
+                self.tally.records += records as u64;
+                if self.builder.rows() >= ROWS_MAX {
+                    self.cut();
+                }
+                true
+            }
+            Err(error) => {
+                let cause = Cause { stage: error.stage(), reason: &error.to_string(), origin };
+                self.letter(cause, frame, frame.len() as u64, wall);
+                true
+            }
+        }
+    }
+
+    /// Sets a frame aside that framing refused: its first bytes, its true length.
+    pub fn set_aside(&mut self, cause: Cause<'_>, first: &[u8], bytes: u64, wall: Wall) {
+        self.tally.frames += 1;
+        self.letter(cause, first, bytes, wall);
+    }
+
+    /// Gives up a frame because there is no room.
+    pub fn drop_newest(&mut self) {
+        self.tally.frames += 1;
+        self.tally.dropped += 1;
+        self.dropped += 1;
+    }
+
+    /// The number of the parcel in the making.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub fn rows(&self) -> usize {
+        self.full.iter().map(|b| b.rows()).sum::<usize>() + self.builder.rows()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.builder.rows() == 0 && self.undecoded == 0 && self.dropped == 0
+    }
+
+    /// Whether a whole batch waits.
+    pub fn is_full(&self) -> bool {
+        !self.full.is_empty() || self.bytes >= HELD_BYTES_MAX / 2 || self.letters.rows() >= ROWS_MAX
+    }
+
+    /// Everything in hand as a parcel, and its number.
+    pub fn parcel(&mut self) -> (u64, Parcel) {
+        // Even without rows: the dictionary would keep the devices of bad frames.
+        self.cut();
+        let letters = self.letters.finish();
+        let mut losses = Vec::new();
+        for (reason, count) in [(LossReason::Decode, self.undecoded), (LossReason::Full, self.dropped)] {
+            if count > 0 {
+                losses.push(Loss { reason, count });
+            }
+        }
+        (self.bytes, self.undecoded, self.dropped) = (0, 0, 0);
+        let number = self.number;
+        self.number += 1;
+        let records = std::mem::take(&mut self.full);
+        (number, Parcel { records, dead_letters: in_bounds(letters), losses, ..Default::default() })
+    }
+
+    /// Reports what happened since the last call.
+    pub fn report(&mut self, handle: &Handle) {
+        let tally = std::mem::take(&mut self.tally);
+        let counts = handle.counts();
+        for (counter, count) in [
+            (&counts.frames, tally.frames),
+            (&counts.records, tally.records),
+            (&counts.dead_letters, tally.dead_letters),
+            (&counts.dropped, tally.dropped),
+        ] {
+            if count > 0 {
+                counter.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[cold]
+    fn letter(&mut self, cause: Cause<'_>, frame: &[u8], bytes: u64, wall: Wall) {
+        self.letters.push(cause, frame, bytes, wall);
+        self.bytes += frame.len().min(LETTER_BYTES_MAX);
+        self.undecoded += 1;
+        self.tally.dead_letters += 1;
+    }
+
+    fn cut(&mut self) {
+        self.full.extend(in_bounds(self.builder.finish()));
+    }
+}
+
+/// The batch in pieces of at most [`ROWS_MAX`] records.
+fn in_bounds(batch: Batch) -> Vec<Arc<Batch>> {
+    match batch.rows() {
+        0 => Vec::new(),
+        1..=ROWS_MAX => vec![Arc::new(batch)],
+        rows => {
+            (0..rows).step_by(ROWS_MAX).map(|start| Arc::new(batch.slice(start..rows.min(start + ROWS_MAX)))).collect()
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What an MQTT source keeps under its lock: the hand, and the window of unacknowledged messages.
+
+use super::window::{Arrival, Window};
+use super::wire::Delivery;
+use super::{Options, Qos};
+use crate::hand::Hand;
+use crate::{Handle, Parcel, commits};
+use std::sync::atomic::Ordering;
+use tidegate_record::Wall;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// The hand, and the window of unacknowledged messages.
+#[derive(Debug)]
+pub(super) struct Stock {
+    pub hand: Hand,
+    pub window: Window,
+    retained: bool,
+    /// QoS 1: the state travels with every parcel.
+    acknowledges: bool,
+    /// No more frames are taken.
+    pub draining: bool,
+    /// A message could not be held: it and all behind it are left to the broker, which sends them again on the next
+    /// connection.
+    pub overflowed: bool,
+    redelivered: u64,
+}
+
+impl Stock {
+    pub fn new(options: &Options, hand: Hand, window: Window) -> Self {
+        Stock {
+            hand,
+            window,
+            retained: options.retained,
+            acknowledges: options.qos == Qos::AtLeastOnce,
+            draining: false,
+            overflowed: false,
+            redelivered: 0,
+        }
+    }
+
+    /// Takes a message.
+    pub fn publish(&mut self, delivery: &Delivery, wall: Wall) {
+        if self.draining {
+            return;
+        }
+        let topic = delivery.topic.text();
+        let payload = &delivery.payload;
+        if !delivery.qos_1 {
+            match (delivery.retain && !self.retained, self.hand.admits_newest(payload.len())) {
+                (true, _) => {}
+                (false, true) => _ = self.hand.take(Some(&topic), &topic, payload, wall),
+                (false, false) => self.hand.drop_newest(),
+            }
+            return;
+        }
+        if self.overflowed {
+            return;
+        }
+        if delivery.retain && !self.retained {
+            self.window.push_ignored(delivery.packet_id);
+            return;
+        }
+        let hash = xxh3_64_with_seed(payload, xxh3_64(delivery.topic.bytes())) as u32;
+        if self.window.arrive(delivery.packet_id, delivery.dup, hash) == Arrival::Redelivered {
+            self.redelivered += 1;
+            return;
+        }
+        if !self.hand.admits(payload.len()) {
+            self.overflowed = true;
+            return;
+        }
+        let number = self.hand.number();
+        match self.hand.take(Some(&topic), &topic, payload, wall) {
+            true => self.window.push(delivery.packet_id, hash, number),
+            false => self.window.push_ignored(delivery.packet_id),
+        }
+    }
+
+    /// Everything that was held is stored and acknowledged: the rest can be asked for again.
+    pub fn wants_the_rest(&self) -> bool {
+        self.overflowed && self.window.len() == 0 && self.hand.is_empty() && !self.hand.blocked
+    }
+
+    /// Reports what happened since the last call.
+    pub fn report(&mut self, handle: &Handle) {
+        self.hand.report(handle);
+        let counts = handle.counts();
+        counts.unacked.store(self.window.len() as u64, Ordering::Relaxed);
+        if self.redelivered > 0 {
+            counts.redelivered.fetch_add(std::mem::take(&mut self.redelivered), Ordering::Relaxed);
+        }
+    }
+}
+
+impl commits::Stock for Stock {
+    fn hand(&mut self) -> &mut Hand {
+        &mut self.hand
+    }
+
+    fn draining(&self) -> bool {
+        self.draining
+    }
+
+    fn hurry(&self) -> bool {
+        self.window.is_full() || self.overflowed
+    }
+
+    fn seal(&mut self, number: u64, parcel: &mut Parcel) {
+        if self.acknowledges {
+            self.window.learn();
+            parcel.state = Some(self.window.state(number));
+        }
+    }
+}

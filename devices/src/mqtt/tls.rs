@@ -1,0 +1,45 @@
+//! TLS towards the broker.
+
+use super::Options;
+use rumqttc::tokio_rustls::rustls::pki_types::CertificateDer;
+use rumqttc::tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rumqttc::{TlsConfiguration, Transport};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A TLS transport that trusts `ca_file`, or the system where there is none. The error is a sentence.
+pub(super) fn transport(options: &Options) -> Result<Transport, String> {
+    let mut roots = RootCertStore::empty();
+    match &options.ca_file {
+        Some(path) => {
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|error| format!("ca_file {}: {error}", path.display()))?;
+            }
+        }
+        None => {
+            // A certificate of the system's that cannot be read only matters when none is left.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err("this system has no trusted certificates: install ca-certificates or set ca_file".into());
+            }
+        }
+    }
+    // The provider is named because more than one may be linked, and rustls would refuse to choose.
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(config))))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("ca_file {}: {error}", path.display()))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(format!("ca_file {} holds no PEM certificate", path.display())),
+        Err(error) => Err(format!("ca_file {} is not PEM: {error}", path.display())),
+    }
+}
