@@ -66,8 +66,8 @@ fn compile(root: &Path, build: &Path, crates: &[String]) -> Outcome {
 /// A component of a core module that carries its interface types, as the SDK makes them.
 fn component(module: &Path) -> Outcome<Vec<u8>> {
     let bytes = fs::read(module).map_err(|error| at(module, error))?;
-    let encoder = wit_component::ComponentEncoder::default().validate(true).module(&bytes);
-    let encoded = encoder.and_then(|mut encoder| encoder.encode());
+    let mut encoder = wit_component::ComponentEncoder::default();
+    let encoded = encoder.validate(true).module(&bytes).and_then(|encoder| encoder.encode());
     encoded.map_err(|error| format!("{}: makes no component: {error:#}", module.display()).into())
 }
 
