@@ -347,3 +347,6 @@ fn appends(to: &Arc<str>, outputs: &[Arc<Batch>]) -> Vec<Append> {
     let join = |group: Vec<Arc<Batch>>| Batch::concat(&group);
     groups.into_iter().filter_map(join).map(|batch| Append { stream: to.clone(), batch }).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! From a configuration to what can be built: plugins loaded, every stream's fields known.
+
+use crate::config::{Config, OperatorConfig, OperatorKind, PipelineConfig};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_pipeline::{Chain, OperatorOptions, PipelineOptions, WindowOptions};
+use tidegate_record::Schema;
+use tidegate_sandbox::{Compiler, Engine, EngineOptions, Kind};
+use tidegate_store::{Hold, StreamSpec};
+
+/// Everything checked, nothing begun.
+pub(super) struct Plan {
+    /// Every stream with its readers.
+    pub streams: Vec<StreamSpec>,
+    /// Every pipeline with the fields of its input.
+    pub pipelines: Vec<(PipelineOptions, Arc<Schema>)>,
+}
+
+/// The engine, with its cache beside the store unless the configuration says otherwise.
+pub(super) fn engine(config: &Config) -> Result<Engine, String> {
+    let folder = config.plugins.cache_dir.clone().unwrap_or_else(|| config.store.path.join("plugin-cache"));
+    std::fs::create_dir_all(&folder).map_err(|e| format!("plugins.cache_dir: {} cannot be made: {e}", folder.display()))?;
+    let exe = std::env::current_exe().map_err(|e| format!("this program's own file cannot be found: {e}"))?;
+    let compiler = Compiler::Child { exe, args: vec!["compile-plugin".into()] };
+    let options =
+        EngineOptions { cache_dir: Some(folder), compiler, stack_bytes: config.plugins.stack_bytes };
+    Engine::new(options).map_err(|error| error.to_string())
+}
+
+/// Loads plugins, configures operators, finds out the fields of every stream. The error holds all problems.
+pub(super) fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut pipelines = Vec::new();
+    for pipeline in &config.pipelines {
+        match options(config, engine, pipeline) {
+            Ok(options) => pipelines.push(options),
+            Err(several) => problems.extend(several),
+        }
+    }
+    let mut schemas: BTreeMap<String, Arc<Schema>> = BTreeMap::new();
+    for stream in &config.streams {
+        schemas.extend(stream.schema.iter().map(|schema| (stream.name.clone(), schema.clone())));
+    }
+    let pipelines = derive(pipelines, &mut schemas, &mut problems);
+    let streams = specs(config, &schemas, &mut problems);
+    if problems.is_empty() { Ok(Plan { streams, pipelines }) } else { Err(problems) }
+}
+
+fn options(config: &Config, engine: &Engine, pipeline: &PipelineConfig) -> Result<PipelineOptions, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut operators = Vec::new();
+    for (index, operator) in pipeline.operators.iter().enumerate() {
+        match load(config, engine, operator) {
+            Ok(operator) => operators.push(operator),
+            Err(error) => problems.push(format!("pipelines.{}, operator {}: {error}", pipeline.name, index + 1)),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(PipelineOptions {
+        name: pipeline.name.as_str().into(),
+        from: pipeline.from.iter().map(|s| s.as_str().into()).collect(),
+        to: pipeline.to.as_str().into(),
+        operators,
+        checkpoint_interval: pipeline.checkpoint_interval,
+        checkpoint_bytes: pipeline.checkpoint_bytes,
+    })
+}
+
+fn load(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<OperatorOptions, String> {
+    let (file, limits) = (file(config, &operator.plugin), config.plugins.limits.clone());
+    let plugin = engine.load(&file, &limits).map_err(|error| error.to_string())?;
+    let (wanted, window) = match operator.kind {
+        OperatorKind::Filter => (Kind::Filter, None),
+        OperatorKind::Detect => (Kind::Detect, None),
+        OperatorKind::Aggregate(window) => (
+            Kind::Aggregate,
+            Some(WindowOptions {
+                size: micros(window.tumbling),
+                lateness: micros(window.lateness),
+                idle: micros(window.idle),
+            }),
+        ),
+    };
+    if plugin.kind() != wanted {
+        let kind = plugin.kind().word();
+        return Err(format!("{} is a plugin of kind {kind}: write {kind} = {:?}", file.display(), operator.plugin));
+    }
+    Ok(OperatorOptions { plugin, params: operator.params_json.clone(), limits, window, max_keys: operator.max_keys })
+}
+
+/// The file a plugin's name stands for: the `.wat` where there is no `.wasm`.
+fn file(config: &Config, plugin: &str) -> PathBuf {
+    let wasm = config.plugins.dir.join(format!("{plugin}.wasm"));
+    let wat = config.plugins.dir.join(format!("{plugin}.wat"));
+    if !wasm.exists() && wat.exists() { wat } else { wasm }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Builds each pipeline once its inputs' fields are known, so that its output's are.
+fn derive(
+    mut waiting: Vec<PipelineOptions>,
+    schemas: &mut BTreeMap<String, Arc<Schema>>,
+    problems: &mut Vec<String>,
+) -> Vec<(PipelineOptions, Arc<Schema>)> {
+    let mut out = Vec::new();
+    loop {
+        let known = |options: &PipelineOptions| options.from.iter().all(|from| schemas.contains_key(&**from));
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(known);
+        waiting = rest;
+        if ready.is_empty() {
+            // What is left reads a stream of a pipeline that has a problem already.
+            return out;
+        }
+        for options in ready {
+            let name = &options.name;
+            let input = schemas[&*options.from[0]].clone();
+            if let Some(other) = options.from.iter().find(|from| schemas[&***from] != input) {
+                problems.push(format!("pipelines.{name}: {} and {other} have different fields", options.from[0]));
+                continue;
+            }
+            match Chain::build(&options, &input) {
+                Ok(chain) => {
+                    let made = chain.schema();
+                    let declared = schemas.entry(options.to.to_string()).or_insert_with(|| made.clone());
+                    if declared != made {
+                        problems.push(format!(
+                            "pipelines.{name}: it makes {}, but stream {:?} has {}: leave streams.{}.fields out, or \
+                             give another `to`",
+                            words(made), options.to, words(declared), options.to
+                        ));
+                    }
+                }
+                Err(error) => problems.push(format!("pipelines.{name}: {error}")),
+            }
+            out.push((options, input));
+        }
+    }
+}
+
+fn words(schema: &Schema) -> String {
+    let fields: Vec<String> = schema.fields().iter().map(|f| format!("{} {}", f.name, f.scalar)).collect();
+    if fields.is_empty() { "no fields".into() } else { format!("the fields {}", fields.join(", ")) }
+}
+
+fn specs(
+    config: &Config,
+    schemas: &BTreeMap<String, Arc<Schema>>,
+    problems: &mut Vec<String>,
+) -> Vec<StreamSpec> {
+    let mut specs = Vec::new();
+    for stream in &config.streams {
+        let Some(schema) = schemas.get(&stream.name) else {
+            if problems.is_empty() {
+                problems.push(format!("streams.{}: nothing says which fields it has", stream.name));
+            }
+            continue;
+        };
+        let pipelines = config.pipelines.iter().filter(|p| p.from.contains(&stream.name));
+        let sinks = config.sinks.iter().filter(|s| s.forward.stream == stream.name);
+        let mut readers: Vec<(String, Hold)> =
+            pipelines.map(|p| (format!("pipeline/{}", p.name), Hold::Snapshot)).collect();
+        readers.extend(sinks.map(|s| (format!("sink/{}", s.forward.name), Hold::Cursor)));
+        specs.push(StreamSpec {
+            name: stream.name.clone(),
+            schema: schema.clone(),
+            partitions: 1,
+            retention: stream.retention.clone(),
+            readers,
+        });
+    }
+    specs
+}

@@ -1,0 +1,133 @@
+//! What the local HTTP shows: every part's status, as one JSON document.
+
+use crate::config::Config;
+use crate::http;
+use crate::readiness::{Monitor, Ready, Seen};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use tidegate_record::Clock;
+use tidegate_store::{Health, PartitionHealth, Store};
+
+/// The handles of everything that runs.
+pub(super) struct View {
+    gateway: String,
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    monitor: Monitor,
+    warnings: Vec<String>,
+    pub sources: Vec<tidegate_devices::Handle>,
+    pub pipelines: Vec<(String, tidegate_pipeline::Handle)>,
+    pub sinks: Vec<tidegate_sinks::Handle>,
+}
+
+impl View {
+    /// Nothing runs yet.
+    pub fn new(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        View {
+            gateway: config.gateway.clone(),
+            clock,
+            store,
+            monitor: Monitor::new(&config.streams),
+            warnings: config.warnings.clone(),
+            sources: Vec::new(),
+            pipelines: Vec::new(),
+            sinks: Vec::new(),
+        }
+    }
+
+    fn judge(&self, health: &Health) -> Ready {
+        let sources: Vec<_> = self.sources.iter().map(|handle| handle.status()).collect();
+        let pipelines: Vec<_> = self.pipelines.iter().map(|(name, handle)| (name.clone(), handle.status())).collect();
+        let sinks: Vec<_> = self.sinks.iter().map(|handle| handle.status()).collect();
+        self.monitor.judge(&Seen {
+            boot: self.clock.boot(),
+            wall: self.clock.wall(),
+            arrival: self.store.arrival_now(),
+            health,
+            sources: &sources,
+            pipelines: &pipelines,
+            sinks: &sinks,
+        })
+    }
+}
+
+impl http::View for View {
+    fn ready(&self) -> Ready {
+        self.judge(&self.store.health())
+    }
+
+    /// Keyed by name throughout, so that a path into it stays the same when something is added.
+    fn status(&self) -> Value {
+        let health = self.store.health();
+        let identity = self.store.identity();
+        let sources: Map<_, _> = self.sources.iter().map(|h| (h.name().to_owned(), json!(h.status()))).collect();
+        let pipelines: Map<_, _> = self.pipelines.iter().map(|(name, h)| (name.clone(), json!(h.status()))).collect();
+        let sinks: Map<_, _> = self.sinks.iter().map(|h| h.status()).map(|s| (s.name.clone(), json!(s))).collect();
+        json!({
+            "gateway": self.gateway,
+            "version": env!("CARGO_PKG_VERSION"),
+            "epoch": format!("{:016x}", identity.epoch),
+            "ready": self.judge(&health),
+            "warnings": self.warnings,
+            "store": store(&health),
+            "streams": streams(&health),
+            "sources": sources,
+            "pipelines": pipelines,
+            "sinks": sinks,
+        })
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+}
+
+fn store(health: &Health) -> Value {
+    let losses = health.losses.iter().map(|(stream, reason, count)| {
+        json!({ "stream": stream, "reason": reason.word(), "count": count })
+    });
+    json!({
+        "poisoned": health.poisoned,
+        "disk_bytes": health.disk_bytes,
+        "disk_bytes_max": health.disk_bytes_max,
+        "disk_free_bytes": health.disk_free,
+        "notes": health.notes,
+        "orphans": health.orphans,
+        "losses": losses.collect::<Vec<_>>(),
+    })
+}
+
+fn streams(health: &Health) -> Map<String, Value> {
+    let mut out = Map::new();
+    for partition in &health.partitions {
+        let stream = out.entry(&*partition.partition.stream).or_insert_with(|| json!({ "partitions": [] }));
+        if let Some(Value::Array(partitions)) = stream.get_mut("partitions") {
+            partitions.push(partition_status(partition));
+        }
+    }
+    out
+}
+
+fn partition_status(p: &PartitionHealth) -> Value {
+    let readers: Map<_, _> = p.readers.iter().map(|r| {
+        let status = json!({
+            "cursor": r.cursor.0,
+            "behind": r.behind,
+            "oldest_unread_arrival": r.oldest_unread_arrival,
+        });
+        (r.reader.clone(), status)
+    }).collect();
+    json!({
+        "partition": p.partition.number,
+        "first": p.first.0,
+        "next": p.next.0,
+        "durable": p.durable.0,
+        "appended": p.appended,
+        "stored": p.stored,
+        "released": p.released,
+        "lost": p.lost,
+        "bytes": p.bytes,
+        "oldest_arrival": p.oldest_arrival,
+        "readers": readers,
+    })
+}
