@@ -99,13 +99,15 @@ impl Forward {
     /// Delivers until `drain` is cancelled or the store fails. After `drain` the request in hand is finished if its
     /// upstream answers (the caller sets the deadline and drops the future after it) and the cursor is made durable.
     pub async fn run(self, drain: CancellationToken) -> Result<(), Error> {
-        let mut sink = match Sink::begin(self, drain) {
-            Ok(sink) => sink,
-            Err((reporter, error)) => {
-                reporter.failed(error.to_string());
-                return Err(error);
-            }
-        };
+        let Forward { options, store, upstream, reporter } = self;
+        let cursors = Cursors::open(store.clone(), &options).inspect_err(|e| reporter.failed(e.to_string()))?;
+        let lanes = cursors.lanes(upstream.keyed(), options.request_bytes_max);
+        for lane in &lanes {
+            reporter.cursor(lane.partition().number, lane.at().0);
+        }
+        tracing::info!(sink = options.name, stream = options.stream, upstream = upstream.place(), "sink begins");
+        let backoff = Backoff::new(options.backoff_min, options.backoff_max);
+        let mut sink = Sink { store, upstream, reporter, drain, lanes, cursors, backoff, refused_in_row: 0 };
         let result = sink.forward().await;
         match &result {
             Ok(()) => sink.reporter.idle(),
@@ -129,30 +131,6 @@ struct Sink {
 }
 
 impl Sink {
-    fn begin(forward: Forward, drain: CancellationToken) -> Result<Self, (Reporter, Error)> {
-        let Forward { options, store, upstream, reporter } = forward;
-        let opened = Cursors::open(store.clone(), &options).map(|cursors| {
-            let lanes: Vec<Lane> = cursors.lanes(upstream.keyed(), options.request_bytes_max);
-            (cursors, lanes)
-        });
-        match opened {
-            Ok((cursors, lanes)) => {
-                for lane in &lanes {
-                    reporter.cursor(lane.partition().number, lane.at().0);
-                }
-                let backoff = Backoff::new(options.backoff_min, options.backoff_max);
-                tracing::info!(
-                    sink = options.name,
-                    stream = options.stream,
-                    upstream = upstream.place(),
-                    "sink begins"
-                );
-                Ok(Sink { store, upstream, reporter, drain, lanes, cursors, backoff, refused_in_row: 0 })
-            }
-            Err(error) => Err((reporter, error)),
-        }
-    }
-
     async fn forward(&mut self) -> Result<(), Error> {
         let mut woken = false;
         while !self.drain.is_cancelled() {

@@ -17,6 +17,7 @@ use body::Body;
 use futures::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, StatusCode, Url, redirect};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,7 +27,6 @@ const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// Delivers over HTTP.
-#[derive(Debug)]
 pub struct Http {
     client: Client,
     url: Url,
@@ -54,12 +54,8 @@ impl Http {
             bearer(token).map_err(|reason| OptionError::new("bearer_token", reason))?;
         }
         let headers = fixed_headers(&options)?;
-        let mut place = url.clone();
-        // Queries and passwords may be secrets.
-        place.set_query(None);
-        let _ = place.set_username("");
-        let _ = place.set_password(None);
-        Ok(Http { client: client(&options)?, url, place: place.into(), headers, token, options, body: None })
+        let place = options::place(url.clone());
+        Ok(Http { client: client(&options)?, url, place, headers, token, options, body: None })
     }
 
     async fn attempt(&mut self, request: &Request) -> Delivery {
@@ -140,6 +136,12 @@ impl Upstream for Http {
 
     fn place(&self) -> &str {
         &self.place
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

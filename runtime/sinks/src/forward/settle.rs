@@ -53,7 +53,7 @@ impl Sink {
     async fn judge(&mut self, request: &Request) -> Result<Option<Verdict>, Error> {
         let mut verdict = Verdict::default();
         // The piece on top comes first; halving leaves at most one piece a level, so it stays small.
-        let mut pieces = vec![0..request.len()];
+        let mut pieces = Vec::from([Range { start: 0, end: request.len() }]);
         while let Some(piece) = pieces.pop() {
             let Some(answer) = self.deliver(&request.slice(piece.clone())).await? else { return Ok(None) };
             verdict.note(piece, answer, &mut pieces);

@@ -1,6 +1,8 @@
 //! Options of an HTTP sink.
 
 use crate::Secret;
+use reqwest::Url;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,9 +27,9 @@ pub enum Format {
 }
 
 /// `[sinks.NAME]` with `type = "http"`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HttpOptions {
-    /// Where requests go, `http://` or `https://`.
+    /// Where requests go, `http://` or `https://`; its query and user may be secrets.
     pub url: String,
     /// The method.
     pub method: Method,
@@ -61,4 +63,30 @@ impl Default for HttpOptions {
             headers: Vec::new(),
         }
     }
+}
+
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = Url::parse(&self.url).map_or_else(|_| "***".into(), place);
+        f.debug_struct("HttpOptions")
+            .field("url", &place)
+            .field("method", &self.method)
+            .field("format", &self.format)
+            .field("gzip", &self.gzip)
+            .field("bearer_token", &self.bearer_token)
+            .field("bearer_token_file", &self.bearer_token_file)
+            .field("ca_file", &self.ca_file)
+            .field("timeout", &self.timeout)
+            .field("headers", &self.headers)
+            .finish()
+    }
+}
+
+/// A URL without what may be a secret in it.
+pub(super) fn place(mut url: Url) -> String {
+    url.set_query(None);
+    // They fail only for URLs that have no place for them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
 }
