@@ -78,6 +78,16 @@ impl Upstream {
         self.state().mood = mood;
     }
 
+    /// Takes nothing (503), or everything again. So does `POST /pause` and `POST /resume` from outside.
+    pub fn pause(&self, pause: bool) {
+        self.mood(if pause { Mood::Refuse(503) } else { Mood::Accept });
+    }
+
+    /// Whether it takes nothing now.
+    pub fn is_paused(&self) -> bool {
+        self.state().mood != Mood::Accept
+    }
+
     /// Answers the next requests with these statuses, one each.
     pub fn script(&self, statuses: &[u16]) {
         self.state().script.extend(statuses);
@@ -147,6 +157,10 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let lines = decompress(&header("content-encoding"), &body).lines().map(str::to_owned).collect();
     let mut state = state.lock().expect("no panic while locked");
+    if let Some(mood) = told(&head) {
+        state.mood = mood;
+        return Ok(Response::new(Full::from(format!("{mood:?}\n"))));
+    }
     let status = match (state.script.pop_front(), state.mood) {
         (Some(status), _) | (None, Mood::Refuse(status)) => status,
         (None, Mood::Accept) => 200,
@@ -154,6 +168,15 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     let key = header("idempotency-key");
     state.arrivals.push(Arrival { path: head.uri.path().into(), key, status, lines });
     Ok(Response::builder().status(status).body(Full::default()).expect("a valid status"))
+}
+
+/// What a request tells the upstream itself to do.
+fn told(head: &hyper::http::request::Parts) -> Option<Mood> {
+    match (head.method.as_str(), head.uri.path()) {
+        ("POST", "/pause") => Some(Mood::Refuse(503)),
+        ("POST", "/resume") => Some(Mood::Accept),
+        _ => None,
+    }
 }
 
 fn decompress(encoding: &str, body: &[u8]) -> String {

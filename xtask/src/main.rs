@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything a person or CI does with this checkout.
 
+mod bench;
 mod checkout;
 mod demo;
 mod plugins;
@@ -24,6 +25,8 @@ enum Verb {
     Demo(demo::Options),
     /// Lints and every test, the end-to-end ones against real parts
     Test(suite::Options),
+    /// Measure the release build: takes both cores for some minutes
+    Bench,
     /// Install what the tests need; what is there already is left alone
     Setup,
     /// Build the plugins into target/plugins
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = match cli.verb {
         Verb::Demo(options) => demo::run(&checkout, &options),
         Verb::Test(options) => suite::run(&checkout, &options),
+        Verb::Bench => bench::run(&checkout),
         Verb::Setup => setup::for_tests(&checkout),
         Verb::Plugins => suite::plugins(&checkout),
         Verb::Audit => suite::audit(&checkout),

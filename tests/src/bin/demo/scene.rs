@@ -1,0 +1,165 @@
+//! Everything that runs in the demo, and its end.
+
+use crate::devices::{self, Meter};
+use crate::tally::Tally;
+use serde_json::Value;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+use tidegate_tests::process::Process;
+use tidegate_tests::upstream::Upstream;
+use tidegate_tests::wait::poll;
+use tidegate_tests::{http, parts};
+use tokio_util::sync::CancellationToken;
+
+/// Addresses of config/quickstart.toml.
+pub const CONTROL: &str = "127.0.0.1:9780";
+pub const BROKER: &str = "127.0.0.1:1883";
+pub const UPSTREAM: &str = "127.0.0.1:9781";
+/// Where it delivers.
+pub const AGGREGATES: &str = "/aggregates";
+pub const ANOMALIES: &str = "/anomalies";
+
+const START_MAX: Duration = Duration::from_secs(30);
+const CATCH_UP_MAX: Duration = Duration::from_secs(30);
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+
+/// The running demo.
+pub struct Scene {
+    /// The upstream.
+    pub upstream: Upstream,
+    /// What it got on [`AGGREGATES`].
+    pub aggregates: Tally,
+    /// What it got on [`ANOMALIES`].
+    pub anomalies: Tally,
+    /// Whether the upstream takes anything now, and whether it ever did not.
+    pub paused: bool,
+    was_paused: bool,
+    gateway: Process,
+    devices: CancellationToken,
+    folder: TempDir,
+}
+
+impl Scene {
+    /// Starts the upstream, the gateway and the devices. The error is a sentence.
+    pub fn set() -> Result<Self, String> {
+        for address in [CONTROL, BROKER, UPSTREAM] {
+            TcpListener::bind(address).map_err(|error| {
+                format!("{address} cannot be listened on ({error}): end what runs there, or the other demo")
+            })?;
+        }
+        let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+        let meter = Meter::plugged().map_err(|error| format!("no pseudo serial port: {error}"))?;
+        let upstream = Upstream::listen_on(address(UPSTREAM));
+        let mut command = Command::new(parts::gateway_binary());
+        command.arg("run").arg(config());
+        command.env("TIDEGATE_STORE", folder.path().join("store")).env("TIDEGATE_PLUGINS", parts::plugins());
+        command.env("TIDEGATE_METER", meter.port());
+        // Ctrl-C is for this process, which then drains the gateway.
+        command.process_group(0);
+        let gateway = Process::spawn("gateway", &mut command, &folder.path().join("log"));
+        let devices = CancellationToken::new();
+        let (aggregates, anomalies) = (Tally::default(), Tally::default());
+        let mut scene =
+            Scene { upstream, aggregates, anomalies, paused: false, was_paused: false, gateway, devices, folder };
+        scene.wait_for_gateway()?;
+        devices::sensors(format!("mqtt://{BROKER}"), scene.devices.clone());
+        meter.run(scene.devices.clone());
+        Ok(scene)
+    }
+
+    /// Pauses the upstream, or lets it go on.
+    pub fn toggle(&mut self) {
+        self.paused = !self.paused;
+        self.was_paused |= self.paused;
+        self.upstream.pause(self.paused);
+    }
+
+    /// Counts what came since the last call, and gives the gateway's status.
+    pub fn look(&mut self) -> Result<Value, String> {
+        self.paused = self.upstream.is_paused();
+        for arrival in self.upstream.take_arrivals() {
+            match arrival.path.as_str() {
+                AGGREGATES => self.aggregates.add(&arrival),
+                ANOMALIES => self.anomalies.add(&arrival),
+                other => eprintln!("the upstream was sent something to {other}"),
+            }
+        }
+        if let Some(status) = self.gateway.ended() {
+            return Err(format!("the gateway ended with {status}; its log:\n{}", self.gateway.log()));
+        }
+        let (_, body) = http::get(address(CONTROL), "/api/v1/status")?;
+        serde_json::from_str(&body).map_err(|error| format!("the gateway's status is no JSON: {error}"))
+    }
+
+    /// Ends devices, waits until everything is delivered, drains the gateway. Gives what was not as it should be.
+    pub fn strike(&mut self) -> Vec<String> {
+        self.devices.cancel();
+        if self.paused {
+            self.toggle();
+        }
+        let mut problems = Vec::new();
+        println!("\nthe devices stop; the gateway delivers what it holds and drains …");
+        let delivered = poll(CATCH_UP_MAX, || match waiting(&self.look()?) {
+            0 => Ok(()),
+            waiting => Err(format!("{waiting} records were still waiting for delivery")),
+        });
+        problems.extend(delivered.err());
+        let status = self.gateway.terminate(DRAIN_MAX);
+        if !status.success() {
+            problems.push(format!("the gateway ended with {status}; its log:\n{}", self.gateway.log()));
+        }
+        // What was delivered while it drained.
+        let _ = self.look();
+        for (what, tally) in [("aggregate", &self.aggregates), ("anomaly", &self.anomalies)] {
+            if tally.records == 0 {
+                problems.push(format!("no {what} reached the upstream"));
+            }
+            if tally.missing > 0 {
+                problems.push(format!("of {what} records {} are missing at the upstream", tally.missing));
+            }
+        }
+        if self.was_paused && self.aggregates.refused_requests + self.anomalies.refused_requests == 0 {
+            problems.push("nothing was sent while the upstream was paused".into());
+        }
+        problems
+    }
+
+    /// The gateway's log.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn wait_for_gateway(&mut self) -> Result<(), String> {
+        poll(START_MAX, || {
+            if let Some(status) = self.gateway.ended() {
+                // Nothing to wait for any more.
+                return Ok(Err(format!("the gateway ended with {status}; its log:\n{}", self.gateway.log())));
+            }
+            match http::get(address(CONTROL), "/readyz")? {
+                (200, _) => Ok(Ok(())),
+                (_, reasons) => Err(format!("the gateway does not become ready: {reasons}")),
+            }
+        })?
+    }
+}
+
+/// The configuration of the demo.
+pub fn config() -> PathBuf {
+    parts::root().join("config/quickstart.toml")
+}
+
+/// Records that sinks have not delivered yet.
+pub fn waiting(status: &Value) -> u64 {
+    let streams = status["streams"].as_object().into_iter().flatten();
+    let partitions = streams.flat_map(|(_, stream)| stream["partitions"].as_array().into_iter().flatten());
+    let readers = partitions.flat_map(|partition| partition["readers"].as_object().into_iter().flatten());
+    readers.filter(|(name, _)| name.starts_with("sink/")).filter_map(|(_, reader)| reader["behind"].as_u64()).sum()
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address in this file")
+}
