@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -38,17 +39,7 @@ pub struct Kept {
 
 /// One node for all tests that do nothing to it.
 pub fn shared() -> &'static Broker {
-    // A child dies with the thread that began it (PR_SET_PDEATHSIG): this one stays as long as the process.
-    static SHARED: LazyLock<Broker> = LazyLock::new(|| {
-        let (give, take) = std::sync::mpsc::sync_channel(1);
-        std::thread::spawn(move || {
-            give.send(Broker::start("")).unwrap();
-            loop {
-                std::thread::park();
-            }
-        });
-        take.recv().unwrap()
-    });
+    static SHARED: LazyLock<Broker> = LazyLock::new(|| Broker::start(""));
     &SHARED
 }
 
@@ -184,7 +175,21 @@ fn run(folder: &Path) -> Child {
     let options = ["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"];
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let mut command = java(&folder.join("server.properties"), &options, &["kafka.Kafka"]);
-    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    spawn(command)
+}
+
+/// Begins a child on a thread that stays as long as this process: it would die with any other (PR_SET_PDEATHSIG).
+fn spawn(command: Command) -> Child {
+    type Order = (Command, SyncSender<std::io::Result<Child>>);
+    static NURSERY: LazyLock<SyncSender<Order>> = LazyLock::new(|| {
+        let (give, take) = sync_channel::<Order>(1);
+        std::thread::spawn(move || take.iter().for_each(|(mut command, reply)| reply.send(command.spawn()).unwrap()));
+        give
+    });
+    let (reply, child) = sync_channel(1);
+    NURSERY.send((command, reply)).unwrap();
+    child.recv().unwrap().unwrap()
 }
 
 /// Java with Kafka's jars; it dies with the thread that starts it.

@@ -1,7 +1,7 @@
 //! A Kafka with a second listener that wants TLS and a password.
 
 use crate::broker::{Broker, free_port};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tidegate_sinks::Secret;
@@ -22,11 +22,13 @@ impl Secured {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "the test's authority");
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let authority = folder.path().join("ca.pem");
         std::fs::write(&authority, issuer.pem()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "the test's broker");
         let certificate = params.signed_by(&key, &issuer).unwrap();
         let keystore = folder.path().join("broker.pem");
         std::fs::write(&keystore, format!("{}{}", key.serialize_pem(), certificate.pem())).unwrap();
