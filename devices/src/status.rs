@@ -31,7 +31,7 @@ pub struct Status {
     pub kind: &'static str,
     /// How it stands.
     pub state: State,
-    /// Why, where it does not stand well.
+    /// Why, where it does not stand well, or did not until a connection that has yet to show that it works.
     pub reason: Option<String>,
     /// How many times in a row it failed for one reason, connections in between that got nowhere included.
     pub failures: u64,
@@ -75,6 +75,12 @@ struct Standing {
     since: i64,
 }
 
+impl Standing {
+    fn reason(&self) -> Option<String> {
+        self.reason.clone().or_else(|| (self.failures > 0).then(|| self.last_failure.clone()))
+    }
+}
+
 /// Counters a source keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -102,7 +108,7 @@ impl Handle {
             name: name.clone(),
             kind,
             state: standing.state,
-            reason: standing.reason.clone(),
+            reason: standing.reason(),
             failures: standing.failures,
             since: rfc3339(standing.since),
             frames: count(&counts.frames),

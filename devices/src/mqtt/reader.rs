@@ -11,11 +11,16 @@ use crate::commits::Shared;
 use crate::{Handle, Intake, State};
 use futures::future::BoxFuture;
 use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
+
+/// How long the broker may take to close the connection after our goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 pub(super) struct Reader {
     options: Options,
@@ -35,9 +40,7 @@ pub(super) struct Reader {
     /// Acks may be left for another reason.
     acks_left: bool,
     /// We said that we go.
-    goodbye: bool,
-    /// The broker knows.
-    gone: bool,
+    goodbye: Option<Pin<Box<Sleep>>>,
     /// A connection that is of no use.
     fault: Option<String>,
 }
@@ -73,8 +76,7 @@ impl Reader {
             works: false,
             released: 0,
             acks_left: false,
-            goodbye: false,
-            gone: false,
+            goodbye: None,
             fault: None,
         }
     }
@@ -95,12 +97,9 @@ impl Reader {
                 }
                 Step::Quit => return,
             };
-            if self.gone {
-                return;
-            }
             if let Some(reason) = failure {
                 self.cut(&mut wire);
-                if self.goodbye {
+                if self.goodbye.is_some() {
                     return;
                 }
                 if self.draining {
@@ -141,12 +140,20 @@ impl Reader {
         drop(stock);
         // After a failure of the store nothing more is acknowledged.
         let failed = self.handle.status_is(State::Failed);
-        if !self.goodbye && self.ended() && (acknowledged || failed) {
+        if self.goodbye.is_none() && self.ended() && (acknowledged || failed) {
             if !self.connected {
                 return Poll::Ready(Step::Quit);
             }
-            self.goodbye = self.client.disconnect();
+            if self.client.disconnect() {
+                self.goodbye = Some(Box::pin(tokio::time::sleep(GOODBYE)));
+            }
             cx.waker().wake_by_ref();
+        }
+        // The broker closes the connection when it has read everything before our goodbye, the last acks included.
+        if let Some(goodbye) = &mut self.goodbye
+            && goodbye.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Step::Quit);
         }
         Poll::Pending
     }
@@ -201,7 +208,6 @@ impl Reader {
                 }
                 Signal::Subscribed(answers) => self.subscribed(&answers),
                 Signal::Alive => self.works(),
-                Signal::Disconnected => self.gone = true,
                 Signal::Other => {}
             }
             next = wire.buffered();
@@ -264,16 +270,18 @@ impl Reader {
     fn connected(&mut self, session_present: bool) {
         self.connected = true;
         self.acks_left = true;
-        self.handle.stands(State::Connected, self.intake.wall());
         tracing::info!(source = self.handle.name(), session_present, "connected to the broker");
-        // The first time in this run the filters may be others than those of the session.
-        if (!session_present || !self.subscribed) && !self.client.subscribe(&self.options) {
-            self.handle.remarks("the client has no room to subscribe".into());
+        if session_present && self.subscribed {
+            self.handle.stands(State::Connected, self.intake.wall());
+        } else if !self.client.subscribe(&self.options) {
+            // The first time in this run too: the filters may be others than those of the session.
+            self.fault = Some("the client has no room to subscribe".into());
         }
     }
 
     fn subscribed(&mut self, answers: &[Result<bool, String>]) {
         self.subscribed = answers.iter().all(Result::is_ok);
+        self.handle.stands(State::Connected, self.intake.wall());
         for (filter, answer) in self.options.topics.iter().zip(answers) {
             let remark = match answer {
                 Err(why) => format!("the broker refuses the filter {filter:?}: {why}"),

@@ -104,7 +104,8 @@ fn certificate_reason(error: &rustls::Error, address: &Address) -> String {
     let host = &address.host;
     match error {
         rustls::Error::InvalidCertificate(bad) => match bad {
-            Bad::UnknownIssuer => format!(
+            // An authority of the same name with another key is another authority.
+            Bad::UnknownIssuer | Bad::BadSignature => format!(
                 "the certificate of {address} is signed by nobody we trust: set ca_file to the authority that signed it"
             ),
             Bad::NotValidForName => format!("the certificate of {address} is not for {host}"),
@@ -129,7 +130,7 @@ fn no_answer(address: &Address) -> String {
 }
 
 fn closed() -> String {
-    "the broker closed the connection".into()
+    "the broker closed the connection: does another client use this client_id?".into()
 }
 
 fn credentials() -> String {

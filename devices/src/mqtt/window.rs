@@ -250,7 +250,7 @@ mod tests {
         window.push(3, 0, 1);
         window.push_ignored(9);
         window.push(1, 0, 2);
-        assert_eq!(acks(&mut window, 0), []);
+        assert!(acks(&mut window, 0).is_empty());
         assert_eq!(acks(&mut window, 1), [3, 9]);
         assert_eq!(acks(&mut window, 2), [1]);
         assert_eq!(window.len(), 3);
@@ -279,7 +279,7 @@ mod tests {
         window.push(1, 11, 5);
         window.cut();
         assert_eq!(window.arrive(1, true, 11), Arrival::Redelivered);
-        assert_eq!(acks(&mut window, 4), []);
+        assert!(acks(&mut window, 4).is_empty());
         assert_eq!(acks(&mut window, 5), [1]);
     }
 

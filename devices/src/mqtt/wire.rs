@@ -58,8 +58,6 @@ pub(super) enum Signal {
     AckWritten(u16),
     /// The broker answers pings.
     Alive,
-    /// Our goodbye was written.
-    Disconnected,
     Other,
 }
 
@@ -272,7 +270,6 @@ fn signal_v5(event: v5::Event) -> Signal {
 fn signal_outgoing(outgoing: &Outgoing) -> Signal {
     match outgoing {
         Outgoing::PubAck(packet_id) => Signal::AckWritten(*packet_id),
-        Outgoing::Disconnect => Signal::Disconnected,
         _ => Signal::Other,
     }
 }
