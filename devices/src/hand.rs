@@ -129,7 +129,7 @@ impl Hand {
         let number = self.number;
         self.number += 1;
         let records = std::mem::take(&mut self.full);
-        (number, Parcel { records, dead_letters: in_bounds(letters), losses, ..Default::default() })
+        (number, Parcel { records, dead_letters: Arc::new(letters).pieces(), losses, ..Default::default() })
     }
 
     /// Reports what happened since the last call.
@@ -157,17 +157,6 @@ impl Hand {
     }
 
     fn cut(&mut self) {
-        self.full.extend(in_bounds(self.builder.finish()));
-    }
-}
-
-/// The batch in pieces of at most [`ROWS_MAX`] records.
-fn in_bounds(batch: Batch) -> Vec<Arc<Batch>> {
-    match batch.rows() {
-        0 => Vec::new(),
-        1..=ROWS_MAX => vec![Arc::new(batch)],
-        rows => {
-            (0..rows).step_by(ROWS_MAX).map(|start| Arc::new(batch.slice(start..rows.min(start + ROWS_MAX)))).collect()
-        }
+        self.full.extend(Arc::new(self.builder.finish()).pieces());
     }
 }

@@ -1,5 +1,7 @@
 //! The serial source on real pseudo terminals.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Custody, Running, eventually, schema};

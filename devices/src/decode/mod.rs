@@ -36,7 +36,7 @@ pub struct Decoder {
 
 enum Wire {
     Json(Box<json::Json>),
-    Csv(csv::Csv),
+    Csv(Box<csv::Csv>),
 }
 
 impl Decoder {
@@ -48,7 +48,7 @@ impl Decoder {
             Format::Json => {
                 (Wire::Json(Box::new(json::Json::new(&options, &schema, &taken)?)), options.numbers_in_text)
             }
-            Format::Csv => (Wire::Csv(csv::Csv::new(&options, &schema, &taken)?), true),
+            Format::Csv => (Wire::Csv(Box::new(csv::Csv::new(&options, &schema, &taken)?)), true),
         };
         let says = |target| match &wire {
             Wire::Json(_) if target == Target::Device => options.device.is_some(),

@@ -8,7 +8,7 @@ use crate::merge::Merge;
 use crate::recover::recover;
 use crate::{PipelineOptions, trouble};
 use std::sync::Arc;
-use tidegate_record::{Batch, Clock, ROWS_MAX, Schema};
+use tidegate_record::{BATCH_BYTES_MAX, Batch, Clock, ROWS_MAX, Schema};
 use tidegate_sandbox::Halted;
 use tidegate_store::{Append, Commit, Error, Partition, Position, Refusal, Session, Snapshot, Store};
 use tokio::runtime::Handle as Tokio;
@@ -238,7 +238,7 @@ impl Running {
                 plugin: self.pipeline.chain.plugin(operator),
                 wall: self.pipeline.clock.wall().micros,
             };
-            report.into_commit(&trouble, commit);
+            report.note(&trouble, commit);
             self.labels.trouble(&trouble);
             self.pipeline.handle.update(|s| trouble::count(s, &trouble));
         }
@@ -329,19 +329,16 @@ impl Running {
 /// Outputs joined to as few batches as fit.
 fn appends(to: &Arc<str>, outputs: &[Arc<Batch>]) -> Vec<Append> {
     let mut groups: Vec<Vec<Arc<Batch>>> = Vec::new();
-    let mut rows = usize::MAX;
-    for batch in outputs {
-        for start in (0..batch.rows()).step_by(ROWS_MAX) {
-            let end = batch.rows().min(start + ROWS_MAX);
-            let part = if batch.rows() <= ROWS_MAX { batch.clone() } else { Arc::new(batch.slice(start..end)) };
-            if rows.saturating_add(part.rows()) > ROWS_MAX {
-                groups.push(Vec::new());
-                rows = 0;
-            }
-            rows += part.rows();
-            if let Some(group) = groups.last_mut() {
-                group.push(part);
-            }
+    let (mut rows, mut bytes) = (usize::MAX, 0);
+    for part in outputs.iter().flat_map(|batch| batch.clone().pieces()) {
+        rows = rows.saturating_add(part.rows());
+        bytes += part.memory_bytes();
+        if rows > ROWS_MAX || bytes > BATCH_BYTES_MAX {
+            groups.push(Vec::new());
+            (rows, bytes) = (part.rows(), part.memory_bytes());
+        }
+        if let Some(group) = groups.last_mut() {
+            group.push(part);
         }
     }
     let join = |group: Vec<Arc<Batch>>| Batch::concat(&group);

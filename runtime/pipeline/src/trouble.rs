@@ -23,7 +23,7 @@ pub(crate) struct Report<'a> {
 
 impl Report<'_> {
     /// Adds dead letters and losses to the commit of the entry.
-    pub fn into_commit(&self, trouble: &Trouble, commit: &mut Commit) {
+    pub fn note(&self, trouble: &Trouble, commit: &mut Commit) {
         self.loss(LossReason::Late, &trouble.late, commit);
         self.loss(LossReason::Fault, &trouble.overflow, commit);
         let faulted: Vec<u32> = trouble.rows.iter().map(|(_, origin, _)| *origin).collect();

@@ -183,14 +183,16 @@ impl Windows {
 
     /// For a snapshot.
     pub fn save(&self) -> Saved {
-        let device = |(name, d): (&Box<str>, &Device)| SavedDevice {
-            name: name.to_string(),
+        let device = |(name, d): (String, &Device)| SavedDevice {
+            name,
             newest: d.newest,
             closed_to: d.closed_to,
             last_arrival: d.last_arrival,
             open: d.open.clone(),
         };
-        Saved { devices: self.keys.names().iter().zip(&self.devices).map(device).collect() }
+        Saved {
+            devices: self.keys.names().iter().map(|name| name.to_string()).zip(&self.devices).map(device).collect(),
+        }
     }
 
     /// Goes on from a snapshot; these windows were empty before.

@@ -13,9 +13,12 @@ mod metrics;
 mod options;
 mod route;
 pub mod sled;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use api::*;
+pub use engine::Engine;
 pub use memory::{MemoryDisk, MemoryStore};
 pub use options::Options;
 pub use route::partition_of;

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// Most records a batch may have: decoders hand over and blocks are cut at this size.
 pub const ROWS_MAX: usize = 4096;
 
+/// Most bytes ([`Batch::memory_bytes`]) of a batch of more than one record.
+pub const BATCH_BYTES_MAX: usize = 16 << 20;
+
 /// A bounded run of records as columns, in memory.
 ///
 /// The devices are a dictionary: `device_ids[row]` names an entry of `devices`. The dictionary may hold devices no row
@@ -181,6 +184,24 @@ impl Batch {
         }
     }
 
+    /// The records in order, in batches within [`ROWS_MAX`] and [`BATCH_BYTES_MAX`] (but for a record that is larger
+    /// alone). Empty input gives none.
+    pub fn pieces(self: Arc<Self>) -> Vec<Arc<Self>> {
+        let (mut pieces, mut rest) = (Vec::new(), vec![self]);
+        while let Some(batch) = rest.pop() {
+            let rows = batch.rows();
+            if rows > ROWS_MAX || (rows > 1 && batch.memory_bytes() > BATCH_BYTES_MAX) {
+                let cut = ROWS_MAX.min(rows / 2);
+                rest.push(Arc::new(batch.slice(cut..rows)));
+                // Else every piece would bring the devices of all.
+                rest.push(Arc::new(batch.slice(0..cut).compact_devices()));
+            } else if rows > 0 {
+                pieces.push(batch);
+            }
+        }
+        pieces
+    }
+
     /// The records named, in that order; the dictionary is shared.
     pub fn take(&self, rows: &[u32]) -> Self {
         Batch {
@@ -210,18 +231,24 @@ impl Batch {
         }
         let mut out = Batch::clone(first);
         let mut devices = Blobs::clone(&out.devices);
-        let mut index: HashMap<Vec<u8>, u32> =
-            devices.iter().enumerate().map(|(id, name)| (name.to_vec(), id as u32)).collect();
+        let mut index: HashMap<&[u8], u32> = HashMap::new();
+        for (id, name) in first.devices.iter().enumerate() {
+            index.insert(name, id as u32);
+        }
         for batch in rest {
             assert_eq!(batch.schema, out.schema, "only batches of one schema are joined");
-            let ids: Vec<u32> = (batch.devices.iter())
-                .map(|name| {
-                    *index.entry(name.to_vec()).or_insert_with(|| {
+            let mut ids = Vec::with_capacity(batch.devices.len());
+            for (at, name) in batch.devices.iter().enumerate() {
+                // Sources tend to hear their devices in the same order, and a filter shares its input's dictionary.
+                ids.push(if at < devices.len() && devices.at(at) == name {
+                    at as u32
+                } else {
+                    *index.entry(name).or_insert_with(|| {
                         devices.push(name);
                         devices.len() as u32 - 1
                     })
-                })
-                .collect();
+                });
+            }
             out.device_ids.extend(batch.device_ids.iter().map(|&id| ids[id as usize]));
             out.times.extend_from_slice(&batch.times);
             for (mine, theirs) in out.columns.iter_mut().zip(&batch.columns) {

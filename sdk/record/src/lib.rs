@@ -13,7 +13,7 @@ mod row;
 mod schema;
 pub mod streams;
 
-pub use batch::{Batch, BatchError, ROWS_MAX};
+pub use batch::{BATCH_BYTES_MAX, Batch, BatchError, ROWS_MAX};
 pub use builder::{BatchBuilder, DEVICE_BYTES_MAX, DeviceError};
 pub use clock::{Clock, ManualClock, SystemClock, Wall};
 pub use column::{Blobs, Column, Values};

@@ -174,11 +174,12 @@ fn some_readings(rng: &mut SmallRng) -> Vec<(u8, i64, f64)> {
 
 #[test]
 fn windows_survive_kills_and_power_cuts_exactly() {
+    let operators = windowed();
     for seed in 0..40 {
         let mut rng = SmallRng::seed_from_u64(seed);
         let rows = some_readings(&mut rng);
         let run = |disturb: bool, rng: &mut SmallRng| {
-            let mut bench = Bench::new(windowed());
+            let mut bench = Bench::new(operators.clone());
             let mut running = Some(bench.begin());
             for part in rows.chunks(17) {
                 bench.clock.advance(rng.random_range(0..4) * SECOND);
@@ -232,7 +233,9 @@ fn a_silent_streams_last_window_is_closed_by_a_tick() {
     bench.flush();
     let lines = bench.lines("out");
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].starts_with(r#"{"device":"d1","time":"2023-11-14T22:13:20.000000Z","window_end":1700000010000000,"#));
+    assert!(
+        lines[0].starts_with(r#"{"device":"d1","time":"2023-11-14T22:13:20.000000Z","window_end":1700000010000000,"#)
+    );
     assert!(lines[0].contains(r#""temp_mean":20.0"#), "{lines:?}");
 }
 

@@ -63,7 +63,8 @@ impl<'a> Body<'a> {
         }
         let ids = self.device_ids.decode(rows)?;
         let ids: Option<Vec<u32>> = ids.into_iter().map(|id| u32::try_from(id).ok()).collect();
-        let columns = schema.fields().iter().zip(&self.columns).map(|(field, column)| column.column(field.scalar, rows));
+        let columns =
+            schema.fields().iter().zip(&self.columns).map(|(field, column)| column.column(field.scalar, rows));
         Batch::from_parts(
             schema.clone(),
             Arc::new(self.devices.decode(rows)?),

@@ -44,7 +44,8 @@ impl Floats<'_> {
                     return Err(Damage::new("odd rows do not match their bits"));
                 }
                 for (&row, &bits) in odd_rows.iter().zip(odd_bits) {
-                    let value = values.get_mut(row as usize).ok_or_else(|| Damage::new("an odd row is out of range"))?;
+                    let value =
+                        values.get_mut(row as usize).ok_or_else(|| Damage::new("an odd row is out of range"))?;
                     *value = f64::from_bits(bits);
                 }
                 Ok(values)

@@ -4,18 +4,23 @@ use super::Inner;
 use super::core::{Core, Cursor, StagedCommit};
 use super::declare::Declared;
 use crate::api::{Append, Commit, Committed, Error, Partition, Receipt, Refusal, WhenFull};
+use crate::block::BODY_BYTES_MAX;
 use crate::route;
 use std::sync::Arc;
-use tidegate_record::{Batch, ROWS_MAX, Values};
+use tidegate_record::{BATCH_BYTES_MAX, Batch, ROWS_MAX};
 use tokio::sync::oneshot;
 
-/// Most bytes of text and bytes a record may have.
-pub const RECORD_BYTES_MAX: usize = 16 << 20;
+/// Most bytes in memory of a batch, whatever it holds: what a block can take.
+pub const APPEND_BYTES_MAX: usize = BODY_BYTES_MAX / 2;
+const _: () = assert!(BATCH_BYTES_MAX <= APPEND_BYTES_MAX, "a usual batch is taken");
+
+/// A batch by partition.
+type Split = Vec<(u32, Arc<Batch>)>;
 
 /// A commit that is well formed: its batches split by partition, its cursors resolved.
 struct Prepared {
     /// For each append: its stream and its partitions' batches.
-    appends: Vec<(usize, Vec<(u32, Arc<Batch>)>)>,
+    appends: Vec<(usize, Split)>,
     reads: Vec<(usize, u64)>,
     /// The snapshot's positions.
     at: Vec<(usize, u64)>,
@@ -47,17 +52,14 @@ impl Inner {
         if wake {
             self.work.notify_all();
         }
-        Ok(Box::pin(async move { resolved.await.unwrap_or(Err(Error::Closed)) }))
+        Ok(Box::pin(
+            async move { resolved.await.unwrap_or_else(|_| Err(Error::Poisoned("the committer stopped".into()))) },
+        ))
     }
 
     /// Whether an append to `stream` (or to any stream that may block) has to wait, and for what: a stream, or the
     /// whole store. What it asks is only whether there is room now, not how much: so whoever waits for room finds it.
-    pub(super) fn full(
-        &self,
-        core: &mut Core,
-        declared: &Declared,
-        stream: Option<usize>,
-    ) -> Option<Option<Arc<str>>> {
+    pub(super) fn full(&self, core: &mut Core, declared: &Declared, stream: Option<usize>) -> Option<Option<Arc<str>>> {
         if core.staged_bytes >= self.options.staged_bytes {
             return Some(None);
         }
@@ -153,7 +155,7 @@ impl Inner {
 
 impl Prepared {
     fn partitions(&self, declared: &Declared) -> Vec<usize> {
-        let of = |(index, batches): &(usize, Vec<(u32, Arc<Batch>)>)| {
+        let of = |(index, batches): &(usize, Split)| {
             let base = declared.streams[*index].base;
             batches.iter().map(|(number, _)| base + *number as usize).collect::<Vec<_>>()
         };
@@ -174,20 +176,9 @@ fn check(declared: &Declared, index: usize, append: &Append) -> Result<(), Error
     if batch.rows() == 0 || batch.rows() > ROWS_MAX {
         return refuse(format!("{} records are not 1 to {ROWS_MAX}", batch.rows()));
     }
-    if batch.memory_bytes() > RECORD_BYTES_MAX {
-        let longest = (0..batch.rows()).map(|row| record_bytes(batch, row)).max().unwrap_or(0);
-        if longest > RECORD_BYTES_MAX {
-            return refuse(format!("a record of {longest} bytes is over {RECORD_BYTES_MAX}"));
-        }
+    let bytes = batch.memory_bytes();
+    if bytes > APPEND_BYTES_MAX {
+        return refuse(format!("{} records of {bytes} bytes are over {APPEND_BYTES_MAX}", batch.rows()));
     }
     Ok(())
-}
-
-/// Bytes of text and bytes in a record.
-fn record_bytes(batch: &Batch, row: usize) -> usize {
-    let of = |values: &Values| match values {
-        Values::Texts(b) | Values::Bytes(b) => b.at(row).len(),
-        _ => 0,
-    };
-    batch.columns().iter().map(|column| of(&column.values)).sum()
 }

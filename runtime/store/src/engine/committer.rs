@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tidegate_record::ROWS_MAX;
 use tokio::time::Instant;
 
 /// How often retention is looked at when nothing is committed.
@@ -23,15 +24,17 @@ pub(super) struct Committer {
     pub(super) encoder: Encoder,
     /// The oldest blocks, by partition.
     pub(super) heads: Vec<Heads>,
+    /// How many records fit a block, by partition: what the last one showed.
+    pub(super) rows_max: Vec<usize>,
     looked_at: Instant,
 }
 
 pub(super) fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, Error> {
-    let failed =
-        |reason: String| Error::Open { path: inner.options.path.display().to_string(), reason };
+    let failed = |reason: String| Error::Open { path: inner.options.path.display().to_string(), reason };
     let encoder = Encoder::new().map_err(|e| failed(format!("no compressor: {e}")))?;
-    let heads = inner.declared()?.wakers.iter().map(|_| Heads::default()).collect();
-    let committer = Committer { inner: inner.clone(), encoder, heads, looked_at: Instant::now() };
+    let heads: Vec<Heads> = inner.declared()?.wakers.iter().map(|_| Heads::default()).collect();
+    let rows_max = vec![ROWS_MAX; heads.len()];
+    let committer = Committer { inner: inner.clone(), encoder, heads, rows_max, looked_at: Instant::now() };
     std::thread::Builder::new()
         .name("store-committer".into())
         .spawn(move || committer.run())

@@ -198,8 +198,7 @@ impl Core {
         self.staged_bytes += batch.memory_bytes();
         self.waiting_bytes += estimate;
         let state = &mut self.partitions[partition];
-        let entry =
-            Entry { first: state.next + gap, run: Run { rows: batch.rows() as u32, ..stamp }, batch, estimate };
+        let entry = Entry { first: state.next + gap, run: Run { rows: batch.rows() as u32, ..stamp }, batch, estimate };
         let range = (entry.first, entry.end());
         state.next = range.1;
         state.last_arrival = stamp.arrival;

@@ -176,10 +176,10 @@ impl Inner {
                 let entry = StreamEntry { name: stream.name.to_string(), partitions: stream.partitions };
                 set.put(Key::of(Kind::Stream, stream.id), encode(&entry));
             }
-            if !schemas.contains_key(&stream.schema_id) {
+            schemas.entry(stream.schema_id).or_insert_with(|| {
                 set.put(Key::new(Kind::Schema, 0, 0, stream.schema_id), encode(&*stream.schema));
-                schemas.insert(stream.schema_id, stream.schema.clone());
-            }
+                stream.schema.clone()
+            });
         }
         if set.is_empty() {
             return Ok(());

@@ -5,19 +5,19 @@ use super::core::{Core, Entry, StagedCommit};
 use super::declare::Declared;
 use super::ledger::Ledger;
 use super::retention::Head;
-use crate::api::{Block, Hold, Position, Run};
-use crate::block::{BODY_BYTES_MAX, Decoded, RUNS_MAX, span};
+use crate::api::{Block, Error, Hold, Position};
+use crate::block::{Decoded, RUNS_MAX, span};
 use crate::keys::{Key, Kind};
-use crate::medium::{WriteSet, parts, stored_bytes};
+use crate::medium::{PART_BYTES, WriteSet, parts, stored_bytes};
 use crate::values::{Counters, FORMAT, Meta, encode, seal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidegate_record::{Batch, ROWS_MAX};
 
-/// Most parts of an encoded block of more than one record.
+/// Most parts of an encoded block of more than one run.
 const BLOCK_PARTS_MAX: u16 = 6;
-/// Largest body of a block of more than one record, before compression.
-const BLOCK_BODY_MAX: usize = BODY_BYTES_MAX / 16;
+/// Most memory of the runs of a block of more than one.
+const BLOCK_MEMORY_MAX: usize = 4 << 20;
 
 /// What was staged when the committer came for it.
 pub(super) struct Group {
@@ -87,28 +87,41 @@ impl Core {
 }
 
 impl Committer {
-    /// Encodes, writes and publishes a group. Nothing is written where there is nothing to write.
+    /// Encodes, writes and publishes a group. After an error the store is poisoned and the group's receipts say so.
     pub(super) fn commit(&mut self, mut group: Group) -> Result<(), String> {
+        let written = self.write(&mut group);
+        match written {
+            Ok(ledger) => self.publish(group, ledger),
+            Err(reason) => {
+                self.inner.poison(&reason);
+                fail(group.commits, &reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a group durable. Nothing is written where there is nothing to write.
+    fn write(&mut self, group: &mut Group) -> Result<Ledger, String> {
         let inner = self.inner.clone();
         let began = inner.options.clock.boot();
         let declared = inner.declared().map_err(|e| e.to_string())?;
         let mut set = WriteSet::default();
         let mut ledger = Ledger::default();
-        for partition in 0..group.partitions.len() {
-            self.encode_entries(partition, &mut group.partitions[partition], &mut set)?;
+        for (index, partition) in group.partitions.iter_mut().enumerate() {
+            self.encode_entries(index, partition, 0, &mut set)?;
         }
         for commit in &group.commits {
             commit.losses.iter().for_each(|loss| ledger.add(loss));
         }
-        self.retain(&mut group, &mut set, &mut ledger)?;
-        self.note_losses(&mut group, &mut set, &ledger)?;
-        self.put_producers(&group, &mut set);
+        self.retain(group, &mut set, &mut ledger)?;
+        self.note_losses(group, &mut set, &ledger)?;
+        self.put_producers(group, &mut set);
         if !set.is_empty() || group.partitions.iter().any(|p| p.touched) {
             for (index, partition) in group.partitions.iter().enumerate().filter(|(_, p)| p.touched) {
                 let (stream, number) = declared.of(index);
                 set.put(Key::new(Kind::Counters, stream.id, number, 0), encode(&partition.counters));
             }
-            let (arrival, number) = self.raise_floors(&group);
+            let (arrival, number) = self.raise_floors(group);
             let meta = Meta {
                 format: FORMAT,
                 epoch: inner.identity.epoch,
@@ -120,8 +133,7 @@ impl Committer {
             inner.medium.write(&set)?;
             inner.meters.commit(set.bytes(), inner.options.clock.boot() - began);
         }
-        self.publish(group, ledger);
-        Ok(())
+        Ok(ledger)
     }
 
     /// Hides what is about to be deleted from readers; gives the clock and number to be stored.
@@ -133,29 +145,29 @@ impl Committer {
         (core.arrival.now(&*self.inner.options.clock), core.number)
     }
 
-    /// Merges entries into blocks and adds them to the set.
+    /// Merges the entries from number `from` on into blocks and adds them to the set.
     pub(super) fn encode_entries(
         &mut self,
         index: usize,
         partition: &mut Partition,
+        from: usize,
         set: &mut WriteSet,
     ) -> Result<(), String> {
-        let mut entries = std::mem::take(&mut partition.entries);
-        let mut rest = entries.as_slice();
+        let entries = std::mem::take(&mut partition.entries);
+        let mut rest = &entries[from..];
         while !rest.is_empty() {
-            let count = mergeable(rest);
-            let (these, behind) = rest.split_at(count);
+            let (these, behind) = rest.split_at(mergeable(rest, self.rows_max[index]));
             rest = behind;
             let batches: Vec<Arc<Batch>> = these.iter().map(|e| e.batch.clone()).collect();
             let batch = Batch::concat(&batches).ok_or("a block of nothing")?;
             let runs = these.iter().map(|e| e.run).collect();
             self.encode_block(index, partition, Decoded { first: these[0].first, runs, batch }, set)?;
         }
-        std::mem::swap(&mut partition.entries, &mut entries);
+        partition.entries = entries;
         Ok(())
     }
 
-    /// Encodes a block, in halves where it comes out too large.
+    /// Encodes a block; in two where it comes out too large, cut between runs: an append stays whole.
     fn encode_block(
         &mut self,
         index: usize,
@@ -167,17 +179,14 @@ impl Committer {
         let declared = inner.declared().map_err(|e| e.to_string())?;
         let schema = declared.of(index).0.schema_id;
         let rows = block.batch.rows();
-        let encoded = self.encoder.encode(&block, schema);
-        let fits = |e: &crate::block::Encoded| parts(e.bytes.len()) <= BLOCK_PARTS_MAX && e.body_bytes <= BLOCK_BODY_MAX;
-        let encoded = match encoded {
-            Ok(encoded) if rows <= 1 || fits(&encoded) => encoded,
-            Err(damage) if rows <= 1 => return Err(format!("a record does not encode: {damage}")),
-            _ => {
-                let (front, back) = halves(block);
-                self.encode_block(index, partition, front, set)?;
-                return self.encode_block(index, partition, back, set);
-            }
-        };
+        let encoded =
+            self.encoder.encode(&block, schema).map_err(|damage| format!("records do not encode: {damage}"))?;
+        self.rows_max[index] = fitting_rows(rows, encoded.bytes.len());
+        if block.runs.len() > 1 && parts(encoded.bytes.len()) > BLOCK_PARTS_MAX {
+            let (front, back) = split(block);
+            self.encode_block(index, partition, front, set)?;
+            return self.encode_block(index, partition, back, set);
+        }
         let (first, next) = (block.first, block.first + span(rows));
         let bytes = stored_bytes(encoded.bytes.len());
         let parts = set.put(declared.block_key(index, first), encoded.bytes);
@@ -236,41 +245,54 @@ impl Committer {
 }
 
 /// How many of the first entries become one block: consecutive, within the limits of a block; a tick is one alone.
-fn mergeable(entries: &[Entry]) -> usize {
-    let (mut rows, mut count) = (0, 0);
+fn mergeable(entries: &[Entry], rows_max: usize) -> usize {
+    let (mut rows, mut bytes, mut count) = (0, 0, 0);
     for entry in entries.iter().take(RUNS_MAX) {
+        rows += entry.batch.rows();
+        bytes += entry.batch.memory_bytes();
         let joins = count == 0
             || (entry.first == entries[count - 1].end()
                 && entry.batch.rows() > 0
                 && entries[count - 1].batch.rows() > 0
-                && rows + entry.batch.rows() <= ROWS_MAX);
+                && rows <= rows_max
+                && bytes <= BLOCK_MEMORY_MAX);
         if !joins {
             break;
         }
-        rows += entry.batch.rows();
         count += 1;
     }
     count
 }
 
-fn halves(block: Decoded) -> (Decoded, Decoded) {
-    let half = block.batch.rows() / 2;
-    let (mut front, mut back) = (Vec::new(), Vec::new());
-    let mut left = half as u32;
-    for run in block.runs {
-        let taken = run.rows.min(left);
-        left -= taken;
-        if taken > 0 {
-            front.push(Run { rows: taken, ..run });
-        }
-        if run.rows > taken {
-            back.push(Run { rows: run.rows - taken, ..run });
-        }
-    }
+/// How many records like these fit a block, with a little to spare.
+fn fitting_rows(rows: usize, bytes: usize) -> usize {
+    let room = usize::from(BLOCK_PARTS_MAX) * PART_BYTES * 9 / 10;
+    (room * rows.max(1) / bytes.max(1)).clamp(1, ROWS_MAX)
+}
+
+/// A block of more than one run in two, at the run that comes nearest to half of the records.
+fn split(block: Decoded) -> (Decoded, Decoded) {
     let rows = block.batch.rows();
-    let (front_batch, back_batch) = (block.batch.slice(0..half), block.batch.slice(half..rows));
+    let (mut runs, mut cut) = (block.runs, 0);
+    let front = (runs[..runs.len() - 1].iter())
+        .take_while(|run| {
+            let taken = cut == 0 || cut + run.rows as usize <= rows / 2;
+            cut += if taken { run.rows as usize } else { 0 };
+            taken
+        })
+        .count();
+    let back = runs.split_off(front);
+    let (front_batch, back_batch) = (block.batch.slice(0..cut), block.batch.slice(cut..rows));
     (
-        Decoded { first: block.first, runs: front, batch: Arc::new(front_batch) },
-        Decoded { first: block.first + half as u64, runs: back, batch: Arc::new(back_batch) },
+        Decoded { first: block.first, runs, batch: Arc::new(front_batch) },
+        Decoded { first: block.first + cut as u64, runs: back, batch: Arc::new(back_batch) },
     )
+}
+
+/// Tells whoever waits that their commits will never be durable.
+pub(super) fn fail(commits: Vec<StagedCommit>, reason: &str) {
+    for commit in commits {
+        // Whoever dropped the receipt does not want to know.
+        let _ = commit.receipt.send(Err(Error::Poisoned(reason.into())));
+    }
 }

@@ -11,10 +11,15 @@ use std::sync::Arc;
 use tidegate_record::{Batch, BatchBuilder, ROWS_MAX};
 use xxhash_rust::xxh3::xxh3_64;
 
+/// Stream, partition, reason, stage.
+type Which = (Arc<str>, u32, LossReason, Arc<str>);
+/// Records, and the offsets between which they are.
+type HowMany = (u64, Option<(u64, u64)>);
+
 /// The losses of one group, equal ones as one.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    rows: BTreeMap<(Arc<str>, u32, LossReason, Arc<str>), (u64, Option<(u64, u64)>)>,
+    rows: BTreeMap<Which, HowMany>,
 }
 
 impl Ledger {
@@ -71,12 +76,7 @@ impl Ledger {
 
 impl Committer {
     /// Appends the group's losses to the ledger, in the same write set as what lost them.
-    pub(super) fn note_losses(
-        &mut self,
-        group: &mut Group,
-        set: &mut WriteSet,
-        ledger: &Ledger,
-    ) -> Result<(), String> {
+    pub(super) fn note_losses(&mut self, group: &mut Group, set: &mut WriteSet, ledger: &Ledger) -> Result<(), String> {
         if ledger.rows.is_empty() {
             return Ok(());
         }
@@ -89,9 +89,11 @@ impl Committer {
         for batch in ledger.batches(stream.schema.clone(), stamp.wall) {
             core.stage(index, stamp, batch, 0);
         }
-        // Only the committer appends here: what is staged now are these rows, and whatever ticks came before them.
-        group.partitions[index].entries = core.partitions[index].staged.iter().cloned().collect();
-        group.staged_bytes += group.partitions[index].entries.iter().map(|e| e.batch.memory_bytes()).sum::<usize>();
+        // Only the committer appends here, and ticks came with the group.
+        let partition = &mut group.partitions[index];
+        let before = partition.entries.len();
+        partition.entries.extend(core.partitions[index].staged.iter().skip(before).cloned());
+        group.staged_bytes += partition.entries[before..].iter().map(|e| e.batch.memory_bytes()).sum::<usize>();
         for ((name, reason), count) in ledger.totals() {
             let total = count + core.losses.get(&(name.clone(), reason)).copied().unwrap_or(0);
             let key = Key::new(Kind::Losses, 0, reason_number(reason), xxh3_64(name.as_bytes()));
@@ -99,6 +101,6 @@ impl Committer {
         }
         drop(core);
         declared.wakers[index].staged.notify_waiters();
-        self.encode_entries(index, &mut group.partitions[index], set)
+        self.encode_entries(index, &mut group.partitions[index], before, set)
     }
 }

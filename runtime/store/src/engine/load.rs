@@ -15,6 +15,9 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use tidegate_record::{Identity, Schema};
 use tokio::sync::{Notify, watch};
 
+/// A snapshot's positions: stream id, partition, position.
+type At = Vec<(u32, u32, u64)>;
+
 /// What was on the medium before streams are declared. Stays as it was at open.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
@@ -24,8 +27,8 @@ pub(super) struct Catalogue {
     pub(super) counters: HashMap<(u32, u32), Counters>,
     /// By producer, stream id and partition.
     pub(super) cursors: Vec<(Arc<str>, u32, u32, u64)>,
-    /// By producer: stream id, partition, position.
-    pub(super) snapshots_at: Vec<(Arc<str>, Vec<(u32, u32, u64)>)>,
+    /// By producer.
+    pub(super) snapshots_at: Vec<(Arc<str>, At)>,
 }
 
 /// Why a medium is not taken.

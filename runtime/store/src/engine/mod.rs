@@ -20,6 +20,7 @@ mod read;
 mod retention;
 mod wait;
 
+use self::core::Core;
 use crate::api::{
     Block, Commit, Error, Health, Partition, Position, Receipt, Refusal, Session, Snapshot, Store, StreamSpec,
     Visibility,
@@ -27,10 +28,9 @@ use crate::api::{
 use crate::medium::Medium;
 use crate::metrics::Meters;
 use crate::options::Options;
-use self::core::Core;
 use declare::Declared;
-pub(crate) use load::LoadError;
 use futures::future::BoxFuture;
+pub(crate) use load::LoadError;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -94,16 +94,15 @@ impl Inner {
 
     /// Refuses writes from now on and tells everyone who waits.
     fn poison(&self, reason: &str) {
-        tracing::error!(reason, "the store is poisoned and refuses writes until a restart");
         let mut core = self.lock();
-        let reason: Arc<str> = reason.into();
-        core.poisoned.get_or_insert_with(|| reason.clone());
+        if core.poisoned.is_some() {
+            return;
+        }
+        tracing::error!(reason, "the store is poisoned and refuses writes until a restart");
+        core.poisoned = Some(reason.into());
         let staged = std::mem::take(&mut core.staged);
         drop(core);
-        for commit in staged {
-            // Whoever dropped the receipt does not want to know.
-            let _ = commit.receipt.send(Err(Error::Poisoned(reason.clone())));
-        }
+        group::fail(staged, reason);
         self.wake_everyone();
     }
 
@@ -267,10 +266,7 @@ macro_rules! forward_store {
             ) -> Result<Option<$crate::api::Position>, $crate::api::Error> {
                 self.$engine.cursor(producer, partition)
             }
-            fn start(
-                &self,
-                partition: &$crate::api::Partition,
-            ) -> Result<$crate::api::Position, $crate::api::Error> {
+            fn start(&self, partition: &$crate::api::Partition) -> Result<$crate::api::Position, $crate::api::Error> {
                 self.$engine.start(partition)
             }
             fn state(&self, producer: &str) -> Result<Option<Vec<u8>>, $crate::api::Error> {

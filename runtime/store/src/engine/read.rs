@@ -126,24 +126,32 @@ impl Inner {
 
     /// A producer's small state, the latest that was taken in.
     pub(super) fn state(&self, producer: &str) -> Result<Option<Vec<u8>>, Error> {
-        self.kept(producer, "state", |p| p.state.as_ref().map(|(_, state)| state.to_vec()), |id| {
-            self.sealed(Key::of(Kind::State, id))
-        })
+        self.kept(
+            producer,
+            "state",
+            |p| p.state.as_ref().map(|(_, state)| state.to_vec()),
+            |id| self.sealed(Key::of(Kind::State, id)),
+        )
     }
 
     /// A producer's snapshot, the latest that was taken in.
     pub(super) fn snapshot(&self, producer: &str) -> Result<Option<Snapshot>, Error> {
-        self.kept(producer, "snapshot", |p| p.snapshot.as_ref().map(|(_, s)| Snapshot::clone(s)), |id| {
-            let Some(bytes) = self.sealed(Key::of(Kind::Snapshot, id))? else { return Ok(None) };
-            let at = value(&*self.medium, Key::of(Kind::SnapshotAt, id))?.ok_or("its positions are missing")?;
-            let at: Vec<(u32, u32, u64)> = values::decode(&at)?;
-            let streams = &self.declared().map_err(|e| e.to_string())?.streams;
-            let named = at.into_iter().filter_map(|(id, number, at)| {
-                let stream = streams.iter().find(|s| s.id == id)?;
-                Some((Partition::new(stream.name.clone(), number), Position(at)))
-            });
-            Ok(Some(Snapshot { at: named.collect(), bytes }))
-        })
+        self.kept(
+            producer,
+            "snapshot",
+            |p| p.snapshot.as_ref().map(|(_, s)| Snapshot::clone(s)),
+            |id| {
+                let Some(bytes) = self.sealed(Key::of(Kind::Snapshot, id))? else { return Ok(None) };
+                let at = value(&*self.medium, Key::of(Kind::SnapshotAt, id))?.ok_or("its positions are missing")?;
+                let at: Vec<(u32, u32, u64)> = values::decode(&at)?;
+                let streams = &self.declared().map_err(|e| e.to_string())?.streams;
+                let named = at.into_iter().filter_map(|(id, number, at)| {
+                    let stream = streams.iter().find(|s| s.id == id)?;
+                    Some((Partition::new(stream.name.clone(), number), Position(at)))
+                });
+                Ok(Some(Snapshot { at: named.collect(), bytes }))
+            },
+        )
     }
 
     /// What is staged of a producer's value, else what is stored. A stored one may be replaced while it is read: then
@@ -186,11 +194,7 @@ enum Found {
 }
 
 /// The block of these bytes, which are stored under `first`.
-pub(super) fn decode(
-    bytes: &[u8],
-    first: u64,
-    schema: impl Fn(u64) -> Option<Arc<Schema>>,
-) -> Result<Block, String> {
+pub(super) fn decode(bytes: &[u8], first: u64, schema: impl Fn(u64) -> Option<Arc<Schema>>) -> Result<Block, String> {
     let Decoded { first: found, runs, batch } = block::decode(bytes, schema).map_err(|damage| damage.to_string())?;
     if found != first {
         return Err(format!("it says it begins at {found}"));

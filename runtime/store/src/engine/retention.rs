@@ -108,12 +108,7 @@ impl Heads {
 
 impl Committer {
     /// Adds the deletes of quarantined and of no longer wanted blocks to the set.
-    pub(super) fn retain(
-        &mut self,
-        group: &mut Group,
-        set: &mut WriteSet,
-        ledger: &mut Ledger,
-    ) -> Result<(), String> {
+    pub(super) fn retain(&mut self, group: &mut Group, set: &mut WriteSet, ledger: &mut Ledger) -> Result<(), String> {
         let inner = self.inner.clone();
         let now = inner.lock().arrival.now(&*inner.options.clock);
         let mut left = DELETED_MAX;
@@ -257,14 +252,7 @@ fn wanted(retention: &Retention, readerless: bool, partition: &Partition, stream
     !held || over || retention.max_age.is_some()
 }
 
-fn verdict(
-    retention: &Retention,
-    readerless: bool,
-    head: &Head,
-    hold: u64,
-    now: i64,
-    over: bool,
-) -> Verdict {
+fn verdict(retention: &Retention, readerless: bool, head: &Head, hold: u64, now: i64, over: bool) -> Verdict {
     let older_than = |age: std::time::Duration| i128::from(now) - i128::from(head.arrival) > age.as_micros() as i128;
     // Without readers nothing is ever read, unless a time is all that was asked for.
     let read = if readerless { retention.keep != Keep::UntilRead } else { head.next <= hold };

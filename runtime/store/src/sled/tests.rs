@@ -1,1 +1,159 @@
-//! What is only true of the store on disk.
+use super::*;
+use crate::keys::{Key, Kind};
+use crate::medium::{Medium, WriteSet};
+use crate::{Append, Commit, Keep, Partition, Position, Retention, Store, StreamSpec, Visibility, WhenFull};
+use std::fs;
+use std::path::Path;
+use tidegate_record::{BatchBuilder, Field, Scalar, Schema};
+
+fn options(path: &Path) -> Options {
+    Options { commit_interval: Duration::from_millis(1), ..Options::new(path, "plant-7") }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await }).expect("in time")
+}
+
+fn declared(store: SledStore) -> SledStore {
+    let retention = Retention { max_bytes: 1 << 20, max_age: None, keep: Keep::UntilRead, when_full: WhenFull::Block };
+    let spec = StreamSpec { name: "a".into(), schema: schema(), partitions: 1, retention, readers: vec![] };
+    store.declare(vec![spec]).unwrap();
+    store
+}
+
+fn schema() -> Arc<Schema> {
+    Arc::new(Schema::new(vec![Field::new("n", Scalar::Integer)]).unwrap())
+}
+
+fn append(store: &SledStore, n: i64) {
+    let mut builder = BatchBuilder::new(schema());
+    builder.integer(0, n);
+    builder.end_row("d", n).unwrap();
+    let mut commit = Commit::by(&store.attach("source/s").unwrap());
+    commit.appends.push(Append { stream: "a".into(), batch: Arc::new(builder.finish()) });
+    commit.hurry = true;
+    let receipt = store.commit(commit).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    wait(receipt).unwrap();
+}
+
+fn rows(store: &SledStore) -> usize {
+    let (mut at, mut rows) = (Position(0), 0);
+    while let Some(block) = store.read(&Partition::new("a", 0), at, Visibility::Durable).unwrap() {
+        at = block.next;
+        rows += block.batch.rows();
+    }
+    rows
+}
+
+fn refusal(path: &Path) -> String {
+    open(options(path)).err().expect("it is refused").to_string()
+}
+
+#[test]
+fn a_store_that_is_open_already_is_refused_and_not_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = declared(open(options(dir.path())).unwrap());
+    append(&store, 1);
+    assert!(refusal(dir.path()).contains("another process has it open"), "{}", refusal(dir.path()));
+    assert!(!dir.path().join("streams.broken-1").exists());
+    wait(store.close()).unwrap();
+    drop(store);
+    assert_eq!(rows(&declared(open(options(dir.path())).unwrap())), 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    // A file where the folder should be refuses root too.
+    let file = dir.path().join("file");
+    fs::write(&file, "not a folder").unwrap();
+    assert!(refusal(&file).contains("the folder cannot be made"), "{}", refusal(&file));
+    let no_probe = dir.path().join("store");
+    fs::create_dir_all(no_probe.join("probe")).unwrap();
+    assert!(refusal(&no_probe).contains("it cannot be written"), "{}", refusal(&no_probe));
+}
+
+#[test]
+fn a_torn_snapshot_does_not_keep_the_store_from_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = declared(open(options(dir.path())).unwrap());
+    append(&store, 1);
+    let identity = store.identity();
+    wait(store.close()).unwrap();
+    drop(store);
+    fs::write(dir.path().join("streams/snap.0000000000001234.generating"), [0xff; 100]).unwrap();
+    let store = declared(open(options(dir.path())).unwrap());
+    assert_eq!((store.identity(), rows(&store)), (identity, 1));
+    assert!(store.health().notes.iter().any(|note| note.contains("torn snapshot")), "{:?}", store.health().notes);
+}
+
+#[test]
+fn a_broken_database_is_set_aside_and_a_fresh_store_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut epochs = Vec::new();
+    for turn in 1..=2 {
+        let store = declared(open(options(dir.path())).unwrap());
+        epochs.push(store.identity().epoch);
+        append(&store, 1);
+        wait(store.close()).unwrap();
+        drop(store);
+        let conf = dir.path().join("streams/conf");
+        let mut bytes = fs::read(&conf).unwrap();
+        bytes[0] ^= 0xff;
+        fs::write(&conf, bytes).unwrap();
+        let store = declared(open(options(dir.path())).unwrap());
+        assert_eq!(rows(&store), 0);
+        let notes = store.health().notes;
+        assert!(notes.iter().any(|note| note.contains(&format!("streams.broken-{turn}"))), "{notes:?}");
+        append(&store, 2);
+        wait(store.close()).unwrap();
+        epochs.push(store.identity().epoch);
+    }
+    assert_eq!(epochs[1], epochs[2], "a restart keeps the epoch");
+    epochs.dedup();
+    assert_eq!(epochs.len(), 3, "a fresh store has another epoch");
+    assert!(dir.path().join("streams.broken-2").exists());
+}
+
+#[test]
+fn a_store_of_another_format_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Arc::new(Folder::lock(dir.path()).unwrap());
+    let db = open_db(&folder).unwrap_or_else(|_| panic!("it opens"));
+    let medium = SledMedium::new(db, folder.clone()).unwrap();
+    let meta = crate::values::Meta { format: 2, epoch: 1, gateway: "g".into(), arrival: 0, number: 0 };
+    let mut set = WriteSet::default();
+    set.put(Key::only(Kind::Meta), crate::values::encode(&meta));
+    medium.write(&set).unwrap();
+    medium.release();
+    drop((medium, folder));
+    for _ in 0..2 {
+        assert!(refusal(dir.path()).contains("of format 2"), "{}", refusal(dir.path()));
+    }
+    assert!(!dir.path().join("streams.broken-1").exists());
+}
+
+#[test]
+fn sled_keeps_what_a_medium_has_to_keep() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Arc::new(Folder::lock(dir.path()).unwrap());
+    let db = open_db(&folder).unwrap_or_else(|_| panic!("it opens"));
+    let medium = SledMedium::new(db, folder.clone()).unwrap();
+    let key = |offset| Key::new(Kind::Block, 1, 0, offset);
+    let mut set = WriteSet::default();
+    let long: Vec<u8> = (0..20_000u32).map(|i| i as u8).collect();
+    assert_eq!(set.put(key(5), long.clone()), 4);
+    set.put(key(9), vec![9]);
+    medium.write(&set).unwrap();
+    assert_eq!(crate::medium::value(&medium, key(5)), Ok(Some(long)));
+    assert_eq!(medium.last(key(0), key(8)), Ok(Some(key(5).part(3))));
+    assert_eq!(medium.last(key(0), key(4)), Ok(None));
+    let mut set = WriteSet::default();
+    assert_eq!(set.replace(key(5), vec![1], 4), 1);
+    medium.write(&set).unwrap();
+    assert_eq!(medium.last(key(0), key(8)), Ok(Some(key(5))));
+    assert!(medium.disk_bytes() > 0 && medium.disk_free().is_some());
+    medium.release();
+    assert!(medium.last(key(0), key(8)).is_err());
+}

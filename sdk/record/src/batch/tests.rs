@@ -61,3 +61,20 @@ fn parts_that_do_not_fit_are_refused_by_name() {
     bad[1] = Column::of(Values::Texts(Blobs::from_parts(vec![0, 1], vec![0xff]).unwrap()));
     assert_eq!(error(of(devices(), vec![0], vec![5], bad)), "note holds text that is not UTF-8");
 }
+
+#[test]
+fn pieces_are_the_whole_in_order_each_within_bounds() {
+    let small: Vec<RowSpec> = (0..3 * ROWS_MAX as i64 + 1).map(|n| ((n % 5) as u8, n, None, None)).collect();
+    let long: Vec<RowSpec> = (0..40).map(|n| (n as u8, n, None, Some("x".repeat(1 << 20)))).collect();
+    let alone: Vec<RowSpec> = (0..2).map(|n| (n as u8, n, None, Some("x".repeat(BATCH_BYTES_MAX)))).collect();
+    for (rows, least) in [(small, 4), (long, 3), (alone, 2)] {
+        let whole = Arc::new(batch(&rows));
+        let pieces = whole.clone().pieces();
+        assert!(pieces.len() >= least, "{} pieces", pieces.len());
+        for piece in &pieces {
+            assert!(piece.rows() <= ROWS_MAX && (piece.rows() == 1 || piece.memory_bytes() <= BATCH_BYTES_MAX));
+        }
+        assert_eq!(Batch::concat(&pieces).unwrap(), whole);
+    }
+    assert!(Arc::new(batch(&[])).pieces().is_empty());
+}
