@@ -177,7 +177,7 @@ impl Sink {
 
     /// Waits until there may be records again; `woken` when the last wait brought none.
     async fn rest(&mut self, woken: bool) -> Result<(), Error> {
-        if let Some(why) = self.store.health().poisoned {
+        if woken && let Some(why) = self.store.health().poisoned {
             return Err(Error::Poisoned(why.into()));
         }
         self.reporter.idle();

@@ -55,7 +55,7 @@ impl Http {
         }
         let headers = fixed_headers(&options)?;
         let place = options::place(url.clone());
-        Ok(Http { client: client(&options)?, url, place, headers, token, options, body: None })
+        Ok(Http { client: client(&url, &options)?, url, place, headers, token, options, body: None })
     }
 
     async fn attempt(&mut self, request: &Request) -> Delivery {
@@ -202,7 +202,7 @@ const OURS: [&str; 7] = [
     "idempotency-key",
 ];
 
-fn client(options: &HttpOptions) -> Result<Client, OptionError> {
+fn client(url: &Url, options: &HttpOptions) -> Result<Client, OptionError> {
     let mut builder = Client::builder()
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -210,10 +210,16 @@ fn client(options: &HttpOptions) -> Result<Client, OptionError> {
         .connect_timeout(options.timeout.min(CONNECT_TIMEOUT_MAX))
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(1);
-    if let Some(file) = &options.ca_file {
-        builder = builder.tls_certs_merge(certificates(file)?);
+    match &options.ca_file {
+        Some(file) => builder = builder.tls_certs_merge(certificates(file)?),
+        // A small system without certificates can still deliver in the clear.
+        None if url.scheme() == "http" => builder = builder.tls_certs_only([]),
+        None => {}
     }
-    builder.build().map_err(|e| OptionError::new("url", format!("no HTTP client could be made: {e}")))
+    builder.build().map_err(|error| {
+        let causes = reply::sentence(&error);
+        OptionError::new("ca_file", format!("no HTTP client could be made: {causes}"))
+    })
 }
 
 fn certificates(file: &PathBuf) -> Result<Vec<Certificate>, OptionError> {

@@ -16,6 +16,7 @@ use tidegate_record::streams;
 use tidegate_sinks::Delivery;
 use tidegate_sinks::forward::{REFUSED_IN_ROW_MAX, State};
 use tidegate_sinks::upstream::Refused;
+use tidegate_store::Error;
 
 const LARGE: usize = 1 << 20;
 /// About ten of the test's records.
@@ -216,7 +217,7 @@ async fn a_drain_finishes_the_request_in_hand_and_no_other() {
     site.append(0..10).await;
     site.append(10..20).await;
     let (calls, gate) = (Notes::new(), Arc::new(tokio::sync::Semaphore::new(0)));
-    let sink = site.run(Script::gated(&calls, gate.clone()), SMALL / 5);
+    let sink = site.run(Script::new(&calls, |_| Delivery::Delivered).behind(gate.clone()), SMALL / 5);
     script::until(|| calls.len() == 1).await;
     let draining = tokio::spawn(sink.drain());
     tokio::task::yield_now().await;
@@ -316,6 +317,34 @@ async fn a_sink_stops_with_the_reason_when_another_takes_its_name() {
     assert_eq!(status.reason, Some(error.to_string()));
     second.settled(1).await;
     second.drain().await;
+}
+
+#[tokio::test]
+async fn a_sink_stops_with_the_reason_when_the_store_is_poisoned() {
+    let site = Site::new();
+    site.append(0..10).await;
+    let calls = Notes::new();
+    let mut sink = site.run(Script::new(&calls, |_| Delivery::Delivered), LARGE);
+    sink.settled(10).await;
+    site.poison().await;
+    let handle = sink.handle.clone();
+    let error = sink.ended().await.unwrap_err();
+    assert!(matches!(error, Error::Poisoned(_)), "{error}");
+    let status = handle.status();
+    assert_eq!((status.state, status.reason), (State::Failed, Some(error.to_string())));
+    assert_eq!(status.delivered, 10, "what is not durable is not delivered");
+}
+
+#[tokio::test]
+async fn an_upstream_that_hangs_after_a_failure_does_not_hold_up_the_drain() {
+    let site = Site::new();
+    site.append(0..10).await;
+    let (calls, gate) = (Notes::new(), Arc::new(tokio::sync::Semaphore::new(2)));
+    let mut sink = site.run(Script::new(&calls, |_| retry("HTTP 503")).behind(gate), LARGE);
+    sink.until(|s| s.retries == 2).await;
+    script::until(|| calls.len() == 3).await;
+    let status = sink.drain().await;
+    assert_eq!((status.delivered, calls.len()), (0, 3));
 }
 
 /// The record as its dead letter shows it.

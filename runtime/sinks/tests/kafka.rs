@@ -259,7 +259,7 @@ async fn sasl_over_tls_delivers_and_a_wrong_password_or_authority_costs_no_recor
     let site = Site::new();
     site.append(0..100).await;
     let options = |password: &str, authority: &std::path::Path| KafkaOptions {
-        timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
         librdkafka: secured.librdkafka(password, authority),
         ..to(secured.address(), "secured", 1)
     };

@@ -66,12 +66,23 @@ impl Sink {
 
     /// Delivers one piece, as often as it takes to get an answer about its records. `None`: drained.
     async fn deliver(&mut self, piece: &Request) -> Result<Option<Delivery>, Error> {
+        let mut failing = false;
         loop {
             let began = self.reporter.boot();
-            let answer = self.cursors.beside(self.upstream.deliver(piece)).await?;
+            let drain = self.drain.clone();
+            let answer = async {
+                tokio::select! {
+                    biased;
+                    answer = self.upstream.deliver(piece) => Some(answer),
+                    // An upstream that has failed this request is not given the time of the drain.
+                    () = drain.cancelled(), if failing => None,
+                }
+            };
+            let Some(answer) = self.cursors.beside(answer).await? else { return Ok(None) };
             self.reporter.answered(self.reporter.boot() - began);
             match answer {
                 Delivery::Retry { reason, after } => {
+                    failing = true;
                     if !self.wait(reason, after).await? {
                         return Ok(None);
                     }

@@ -57,6 +57,7 @@ pub(super) fn sentence(error: &reqwest::Error) -> String {
     let kind = match error {
         e if e.is_timeout() => "the request ran out of time",
         e if e.is_connect() => "no connection",
+        e if e.is_builder() => "it cannot be set up",
         _ => "the request failed",
     };
     let mut causes = Vec::new();

@@ -83,6 +83,11 @@ impl Site {
 
     /// The same with other notes. The device of record `n` is `d{n % 5}`, its time `NOW` and n seconds.
     pub async fn append_with(&self, range: std::ops::Range<i64>, note: impl Fn(i64) -> String) {
+        let receipt = self.store.commit(self.commit(range, note)).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+        receipt.await.unwrap();
+    }
+
+    fn commit(&self, range: std::ops::Range<i64>, note: impl Fn(i64) -> String) -> Commit {
         let mut builder = BatchBuilder::new(self.schema.clone());
         for n in range {
             builder.integer(0, n);
@@ -92,8 +97,15 @@ impl Site {
         let mut commit = Commit::by(&self.source);
         commit.appends.push(Append { stream: STREAM.into(), batch: Arc::new(builder.finish()) });
         commit.hurry = true;
+        commit
+    }
+
+    /// Cuts the power under the running store, and has it notice.
+    pub async fn poison(&self) {
+        self.disk.power_cut();
+        let commit = self.commit(0..1, |_| String::new());
         let receipt = self.store.commit(commit).unwrap_or_else(|refusal| panic!("{refusal:?}"));
-        receipt.await.unwrap();
+        assert!(receipt.await.is_err(), "a write failed");
     }
 
     /// Everything durable in partition 0 of a stream, with offsets.

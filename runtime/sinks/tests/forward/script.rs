@@ -29,9 +29,9 @@ impl Script {
         Script { calls: calls.clone(), rule: Box::new(rule), gate: None }
     }
 
-    /// Takes everything, each request once the gate has a permit for it.
-    pub fn gated(calls: &Notes<Call>, gate: Arc<Semaphore>) -> Self {
-        Script { gate: Some(gate), ..Self::new(calls, |_| Delivery::Delivered) }
+    /// Answers each request once the gate has a permit for it.
+    pub fn behind(self, gate: Arc<Semaphore>) -> Self {
+        Script { gate: Some(gate), ..self }
     }
 }
 
