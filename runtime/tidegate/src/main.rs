@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 use tidegate::cli::{self, Command};
+use tidegate::topology::Medium;
 
 fn main() -> ExitCode {
     match cli::parse() {
-        Command::Run { file } => cli::run(&file),
+        Command::Run { file, in_memory } => cli::run(&file, if in_memory { Medium::Memory } else { Medium::Disk }),
         Command::Check { file, json } => cli::check(&file, json),
         Command::Tap(options) => cli::tap(options),
         Command::CompilePlugin { input, output } => cli::compile_plugin(&input, &output),

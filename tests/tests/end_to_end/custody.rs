@@ -73,14 +73,14 @@ fn assert_windows(gateway: &Gateway, kafka: &Kafka, stored: i64) {
             let id = kept.header("tidegate-id").parse()?;
             deliveries.add(id, serde_json::from_str(&kept.value).map_err(|error| error.to_string())?);
         }
-        let (counted, late) = (sum(deliveries.records(), "temp_count"), gateway.lost("late") as i64);
+        let (counted, late) = (sum(deliveries.records(), "count"), gateway.lost("late") as i64);
         if counted + late >= stored {
             Ok(deliveries)
         } else {
             Err(format!("{counted} counted, {late} late of {stored}"))
         }
     });
-    let (counted, late) = (sum(deliveries.records(), "temp_count"), gateway.lost("late") as i64);
+    let (counted, late) = (sum(deliveries.records(), "count"), gateway.lost("late") as i64);
     println!("{} windows, {} delivered twice, {late} late", deliveries.count(), deliveries.duplicates);
     assert_eq!(counted + late, stored, "{late} late");
     assert_eq!(deliveries.gaps(), Vec::<String>::new());

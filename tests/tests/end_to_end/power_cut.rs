@@ -52,7 +52,7 @@ fn windows_are_exact_when_the_gateway_is_killed_in_the_middle_of_them() {
     for window in deliveries.records() {
         let key = (window["device"].as_str().expect("a device"), window["time"].as_str().expect("a time"));
         assert_eq!(windows.insert(key, window), None, "the window {key:?} twice");
-        assert_eq!(window["temp_count"].as_i64(), Some(EACH), "{window}");
+        assert_eq!(window["count"].as_i64(), Some(EACH), "{window}");
         assert_eq!(window["temp_min"].as_f64(), Some(0.0), "{window}");
         assert_eq!(window["temp_max"].as_f64(), Some((EACH - 1) as f64), "{window}");
     }

@@ -39,6 +39,9 @@ pub enum Command {
     Run {
         /// The configuration
         file: PathBuf,
+        /// Keep the store in memory, for a trial: nothing is written, and all of it is gone at the end
+        #[arg(long)]
+        in_memory: bool,
     },
     /// Check a configuration and the plugins it names, and say everything that is wrong
     Check {
@@ -98,7 +101,8 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         let parsed = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| format!("{:?}", cli.command));
-        assert_eq!(parsed("tidegate run g.toml").ok().as_deref(), Some("Run { file: \"g.toml\" }"));
+        assert_eq!(parsed("tidegate run g.toml").ok().as_deref(), Some("Run { file: \"g.toml\", in_memory: false }"));
+        assert!(parsed("tidegate run g.toml --in-memory").is_ok_and(|run| run.contains("in_memory: true")));
         assert!(parsed("tidegate tap readings -n 3 --from start").is_ok());
         assert!(parsed("tidegate tap readings --url http://x --config y").is_err());
         assert!(parsed("tidegate").is_err());

@@ -4,7 +4,7 @@ use super::{exit, failed, runtime};
 use crate::config::{self, Config};
 use crate::http;
 use crate::log;
-use crate::topology::Gateway;
+use crate::topology::{Gateway, Medium};
 use sd_notify::NotifyState;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the gateway until a signal, then drains it.
-pub fn run(file: &Path) -> ExitCode {
+pub fn run(file: &Path, medium: Medium) -> ExitCode {
     let config = match config::load(file) {
         Ok(config) => config,
         Err(errors) => {
@@ -32,13 +32,13 @@ pub fn run(file: &Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(reason) => return failed(exit::START, &reason),
     };
-    let code = runtime.block_on(gateway(config));
+    let code = runtime.block_on(gateway(config, medium));
     // Whatever still runs was told to stop or is past its deadline.
     runtime.shutdown_background();
     code
 }
 
-async fn gateway(config: Config) -> ExitCode {
+async fn gateway(config: Config, medium: Medium) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return failed(exit::START, &format!("signals cannot be listened for: {error}")),
@@ -47,7 +47,7 @@ async fn gateway(config: Config) -> ExitCode {
     http::metrics::install();
     let drain_timeout = config.control.drain_timeout;
     let gateway = tokio::select! {
-        started = Gateway::start(config, Arc::new(SystemClock::default())) => match started {
+        started = Gateway::start(config, medium, Arc::new(SystemClock::default())) => match started {
             Ok(gateway) => gateway,
             Err(error) => {
                 tracing::error!(%error, "the gateway does not start");

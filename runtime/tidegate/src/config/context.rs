@@ -33,6 +33,8 @@ struct Notes {
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub path: String,
+    /// Whether it is in the file.
+    pub given: bool,
     /// The default, where there is one, and what was read, both as the reader sees them.
     pub default: Option<String>,
     pub read: Option<String>,
@@ -71,10 +73,6 @@ impl<'c> Context<'c> {
         self.notes.borrow().places.contains_key(path)
     }
 
-    pub fn has_problems(&self) -> bool {
-        !self.notes.borrow().problems.is_empty()
-    }
-
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.env)(name)
     }
@@ -92,6 +90,11 @@ impl<'c> Context<'c> {
     #[cfg(test)]
     pub fn asked(&self) -> Vec<Asked> {
         self.notes.borrow().asked.clone()
+    }
+
+    /// Everything that is wrong.
+    pub fn into_errors(self) -> Errors {
+        Errors::new(self.file, self.notes.into_inner().problems)
     }
 
     /// The warnings as lines of text, or everything that is wrong.

@@ -23,6 +23,8 @@ mod sources;
 mod store;
 mod streams;
 mod suggest;
+#[cfg(test)]
+mod tests;
 pub(crate) mod units;
 mod url;
 mod value;
@@ -102,13 +104,17 @@ pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> R
         context.problem(error.span().map_or(0, |span| span.start), "", format!("not TOML: {message}"));
     }
     if !syntax.is_empty() {
-        return Err(unusable(context));
+        // Half a file would only bring problems that are none.
+        return Err(context.into_errors());
     }
-    read(path, table.get_ref(), context)
+    let config = read(path, table.get_ref(), &context);
+    let warnings = context.finish()?;
+    Ok(Config { warnings, ..config })
 }
 
-fn read(path: &Path, table: &DeTable<'_>, context: Context<'_>) -> Result<Config, Errors> {
-    let mut config = Section::root(&context, table, |root| {
+/// Reads every section, then what must hold between them; what is wrong is noted in the context.
+fn read<'c>(path: &Path, table: &'c DeTable<'c>, context: &'c Context<'c>) -> Config {
+    let mut config = Section::root(context, table, |root| {
         let gateway = gateway::name(root);
         let (store, max_future) = store::read(root, &gateway);
         Config {
@@ -131,14 +137,6 @@ fn read(path: &Path, table: &DeTable<'_>, context: Context<'_>) -> Result<Config
             config.streams.push(StreamConfig::made_by_pipelines(&pipeline.to));
         }
     }
-    checks::check(&config, &context);
-    config.warnings = context.finish()?;
-    Ok(config)
-}
-
-fn unusable(context: Context<'_>) -> Errors {
-    match context.finish() {
-        Err(errors) => errors,
-        Ok(_) => unreachable!("called after a problem was noted"),
-    }
+    checks::check(&config, context);
+    config
 }

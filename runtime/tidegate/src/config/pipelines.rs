@@ -102,11 +102,8 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<PipelineConfig> {
 }
 
 fn operator(section: &mut Section<'_>) -> OperatorConfig {
-    for later in ["transform", "codec"] {
-        if section.text(later).is_some() {
-            section.problem(later, "this kind of operator is not there yet: use filter, detect or aggregate");
-        }
-    }
+    section
+        .not_here(&["transform", "codec"], "this kind of operator is not there yet: use filter, detect or aggregate");
     let filter = section.text("filter");
     let detect = section.text("detect");
     let aggregate = section.text("aggregate");
@@ -116,12 +113,11 @@ fn operator(section: &mut Section<'_>) -> OperatorConfig {
     }
     let params_json = params(section);
     let (kind, max_keys) = if aggregate.is_some() {
+        section.not_here(&["max_keys"], "an aggregate has it in its window");
         let (window, max_keys) = section.section("window", window);
         (OperatorKind::Aggregate(window), max_keys)
     } else {
-        if section.optional("window", |section| section.ignore()).is_some() {
-            section.problem("window", "only an aggregate has a window");
-        }
+        section.not_here(&["window"], "only an aggregate has a window");
         let kind = if detect.is_some() { OperatorKind::Detect } else { OperatorKind::Filter };
         (kind, max_keys(section))
     };

@@ -71,8 +71,9 @@ impl<'c> Section<'c> {
     /// Options that exist, but not in a section like this one.
     pub fn not_here(&mut self, keys: &[&'static str], why: &str) {
         for &key in keys {
-            if self.value(key).is_some() {
-                self.problem(key, why);
+            self.known.push(key);
+            if let Some((name, _)) = self.table.and_then(|table| table.get_key_value(key)) {
+                self.context.problem(name.span().start, &self.path_of(key), why);
             }
         }
     }
@@ -251,6 +252,7 @@ impl<'c> Section<'c> {
     /// The value of an option, which is known from now on.
     fn value(&mut self, key: &'static str) -> Option<Value<'c>> {
         self.known.push(key);
+        self.note::<()>(key, None, None);
         let (name, inner) = self.table?.get_key_value(key)?;
         let path = self.path_of(key);
         let at = if inner.get_ref().is_table() { name.span().start } else { inner.span().start };
@@ -264,9 +266,9 @@ impl<'c> Section<'c> {
     }
 
     #[cfg(test)]
-    fn note<T: Debug>(&self, key: &str, default: Option<&T>, read: Option<&T>) {
+    fn note<T: std::fmt::Debug>(&self, key: &str, default: Option<&T>, read: Option<&T>) {
         let [default, read] = [default, read].map(|value| value.map(|value| format!("{value:?}")));
-        self.context.note_asked(super::context::Asked { path: self.path_of(key), default, read });
+        self.context.note_asked(super::context::Asked { path: self.path_of(key), given: self.has(key), default, read });
     }
 
     #[cfg(not(test))]

@@ -55,7 +55,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<StreamConfig> {
 }
 
 fn declared(section: &mut Section<'_>, name: &str) -> StreamConfig {
-    let schema = section.has("fields").then(|| fields(section));
+    let schema = fields(section);
     let retention = Retention {
         max_bytes: section.within("max_bytes", MAX_BYTES, MAX_BYTES_MIN..=MAX_BYTES_MAX).0,
         max_age: max_age(section),
@@ -66,8 +66,7 @@ fn declared(section: &mut Section<'_>, name: &str) -> StreamConfig {
             &[("block", WhenFull::Block), ("drop_oldest", WhenFull::DropOldest)],
         ),
     };
-    let _ = section.optional("fields", |_| ());
-    StreamConfig { name: name.into(), schema: schema.flatten(), retention }
+    StreamConfig { name: name.into(), schema, retention }
 }
 
 /// A stream every gateway has: only its bounds may be set.
@@ -100,12 +99,12 @@ fn keep(section: &mut Section<'_>) -> Keep {
     }
 }
 
-/// The declared fields in the order of the file; `None` after a problem was noted.
+/// The declared fields in the order of the file; `None` where there are none, or after a problem was noted.
 fn fields(section: &mut Section<'_>) -> Option<Arc<Schema>> {
     let entries = section.entries("fields");
     let fields: Vec<Field> = entries.iter().filter_map(|(name, value)| field(name, value)).collect();
     if fields.is_empty() || fields.len() < entries.len() {
-        if entries.is_empty() {
+        if entries.is_empty() && section.has("fields") {
             section.problem("fields", "a stream has at least one field");
         }
         return None;

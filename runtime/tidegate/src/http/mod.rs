@@ -9,6 +9,8 @@ pub mod metrics;
 mod probes;
 mod serve;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 pub use serve::{Limits, serve, serve_within};
 

@@ -3,10 +3,10 @@
 //! | part | what is seen | severity |
 //! |---|---|---|
 //! | store | poisoned | not ready |
-//! | store | [`NEARLY_FULL`] of its cap used, or of the file system beyond the reserve | not ready |
+//! | store | [`NEARLY_FULL`] percent of its cap used; only the reserve left of the file system | not ready |
 //! | store | full within [`FULL_SOON`] at the present rate | warning |
 //! | store | repairs at open; cursors nobody has configured; records given up lately | warning |
-//! | stream that blocks | [`NEARLY_FULL`] of its cap used: its sources wait or drop | not ready |
+//! | stream that blocks | [`NEARLY_FULL`] percent of its cap used: its sources wait or drop | not ready |
 //! | stream that blocks | full within [`FULL_SOON`] at the present rate | warning |
 //! | stream that drops its oldest | full within [`FULL_SOON`]: it would drop what is not delivered | warning |
 //! | source | connecting, retrying or failed: no data flows | not ready |
@@ -23,6 +23,8 @@
 mod parts;
 mod rate;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use crate::config::StreamConfig;
 use rate::Samples;
@@ -94,13 +96,19 @@ pub struct Seen<'s> {
 #[derive(Debug)]
 pub struct Monitor {
     streams: Vec<StreamConfig>,
+    reserve: u64,
     samples: Mutex<Samples>,
 }
 
 impl Monitor {
     /// A monitor of a gateway with these streams.
     pub fn new(streams: &[StreamConfig]) -> Self {
-        Monitor { streams: streams.to_vec(), samples: Mutex::default() }
+        Monitor { streams: streams.to_vec(), reserve: 0, samples: Mutex::default() }
+    }
+
+    /// Free bytes of the file system that the store never uses (`store.reserve`).
+    pub fn with_reserve(self, reserve: u64) -> Self {
+        Monitor { reserve, ..self }
     }
 
     /// What to say of what is seen now. Cheap; called for every probe.
@@ -108,7 +116,7 @@ impl Monitor {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         samples.add(seen.boot, seen.health);
         let mut reasons = Vec::new();
-        stored::judge(seen, &self.streams, &samples, &mut reasons);
+        stored::judge(seen, (&self.streams, self.reserve), &samples, &mut reasons);
         parts::judge(seen, &mut reasons);
         reasons.sort_by_key(|reason| reason.severity);
         Ready { ready: reasons.iter().all(|reason| reason.severity != Severity::NotReady), reasons }

@@ -35,9 +35,14 @@ impl Samples {
         }
     }
 
-    /// How long until `max` bytes of the disk are used; `None` when they are not growing, or nothing is known yet.
-    pub fn disk_full_in(&self, max: u64) -> Option<Duration> {
-        self.full_in(max, |sample| sample.disk_bytes)
+    /// How long until the store is full; `None` when that is not in sight, or nothing is known yet.
+    ///
+    /// Space that was freed is used again: the store is full when the disk's `max` bytes are taken and what is stored
+    /// takes half of them.
+    pub fn store_full_in(&self, max: u64) -> Option<Duration> {
+        let disk = self.full_in(max, |sample| sample.disk_bytes)?;
+        let stored = self.full_in(max / 2, |sample| sample.streams.values().sum())?;
+        Some(disk.max(stored))
     }
 
     /// How long until a stream holds `max` bytes.
@@ -60,12 +65,15 @@ impl Samples {
 
     fn full_in(&self, max: u64, bytes: impl Fn(&Sample) -> u64) -> Option<Duration> {
         let (first, last) = (self.0.front()?, self.0.back()?);
+        let room = max.saturating_sub(bytes(last));
+        if room == 0 {
+            return Some(Duration::ZERO);
+        }
         let elapsed = last.boot - first.boot;
         let grown = bytes(last).checked_sub(bytes(first)).filter(|grown| *grown > 0)?;
         if elapsed < SPACING_US {
             return None;
         }
-        let room = max.saturating_sub(bytes(last));
         let seconds = room as f64 / grown as f64 * elapsed as f64 / 1e6;
         Duration::try_from_secs_f64(seconds).ok()
     }

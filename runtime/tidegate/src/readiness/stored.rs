@@ -7,8 +7,13 @@ use crate::config::units::Bytes;
 use tidegate_record::streams;
 use tidegate_store::WhenFull;
 
-pub(super) fn judge(seen: &Seen<'_>, streams: &[StreamConfig], samples: &Samples, reasons: &mut Vec<Reason>) {
-    store(seen, samples, reasons);
+pub(super) fn judge(
+    seen: &Seen<'_>,
+    (streams, reserve): (&[StreamConfig], u64),
+    samples: &Samples,
+    reasons: &mut Vec<Reason>,
+) {
+    store(seen, reserve, samples, reasons);
     for stream in streams {
         filling(seen, stream, samples, reasons);
     }
@@ -27,18 +32,24 @@ pub(super) fn judge(seen: &Seen<'_>, streams: &[StreamConfig], samples: &Samples
     }
 }
 
-fn store(seen: &Seen<'_>, samples: &Samples, reasons: &mut Vec<Reason>) {
+fn store(seen: &Seen<'_>, reserve: u64, samples: &Samples, reasons: &mut Vec<Reason>) {
     let health = seen.health;
     if let Some(why) = &health.poisoned {
-        let what = "refuses writes until a restart, and nothing is acknowledged";
-        reasons.push(Reason::not_ready("store", format!("poisoned: it {what}: {why}")));
+        let what = "it refuses writes until a restart, and nothing is acknowledged";
+        reasons.push(Reason::not_ready("store", format!("poisoned: {what}: {why}")));
+    }
+    if let Some(free) = health.disk_free.filter(|free| *free <= reserve) {
+        let message = format!("the file system has {} free, and {} are kept in reserve", Bytes(free), Bytes(reserve));
+        reasons.push(Reason::not_ready("store", message));
     }
     let (used, max) = (health.disk_bytes, health.disk_bytes_max);
-    let amount = format!("{} of {}", Bytes(used), Bytes(max));
-    if is_nearly_full(used, max) {
-        reasons.push(Reason::not_ready("store", format!("nearly full: {amount} used")));
-    } else if let Some(left) = samples.disk_full_in(max).filter(|left| *left < FULL_SOON) {
-        let message = format!("full in about {} at the present rate: {amount} used", about(left));
+    let stored: u64 = health.partitions.iter().map(|partition| partition.bytes).sum();
+    let amount = format!("{} of {} used", Bytes(used), Bytes(max));
+    // Space that was freed is used again: only together do the two make it full.
+    if is_nearly_full(used, max) && is_nearly_full(stored, max / 2) {
+        reasons.push(Reason::not_ready("store", format!("nearly full: {amount}")));
+    } else if let Some(left) = samples.store_full_in(max).filter(|left| *left < FULL_SOON) {
+        let message = format!("full in about {} at the present rate: {amount}", about(left));
         reasons.push(Reason::warning("store", message));
     }
 }

@@ -19,12 +19,7 @@ pub(super) struct StoreIntake {
 
 impl StoreIntake {
     /// Begins the session `source/NAME`.
-    pub fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        source: &str,
-        stream: &str,
-    ) -> Result<Self, Error> {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, source: &str, stream: &str) -> Result<Self, Error> {
         let session = store.attach(&format!("source/{source}"))?;
         Ok(StoreIntake { store, clock, session, stream: stream.into(), full: Mutex::new(None) })
     }

@@ -18,7 +18,7 @@ use tidegate_sinks::Forward;
 use tidegate_sinks::http::Http;
 #[cfg(feature = "kafka")]
 use tidegate_sinks::kafka::Kafka;
-use tidegate_store::{Options as StoreOptions, Store, sled};
+use tidegate_store::{MemoryStore, Options as StoreOptions, Store, sled};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,14 @@ use view::View;
 /// Everything wrong that `tidegate check` can find beyond the file itself: plugins that do not load, parameters they
 /// refuse, fields that do not fit. Starts nothing.
 pub fn check(config: &Config) -> Vec<String> {
-    let problems = plan::engine(config).map_err(|error| vec![error]);
+    // What a gateway has compiled is used; where none has run nothing is left behind.
+    let temporary = match tempfile::tempdir() {
+        Ok(folder) => folder,
+        Err(error) => return vec![format!("no temporary folder to compile plugins in: {error}")],
+    };
+    let cache = Some(plan::cache_dir(config)).filter(|folder| folder.exists());
+    let cache = cache.unwrap_or_else(|| temporary.path().into());
+    let problems = plan::engine(config, cache).map_err(|error| vec![error]);
     let plan = problems.and_then(|engine| plan::plan(config, &engine).map(drop));
     let mut problems = plan.err().unwrap_or_default();
     for sink in &config.sinks {
@@ -45,6 +52,15 @@ impl StartError {
     fn one(problem: impl ToString) -> Self {
         StartError(vec![problem.to_string()])
     }
+}
+
+/// Where the store keeps what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// In `store.path`: it is there again after a restart.
+    Disk,
+    /// In memory, within the same bounds: for trying things and for measuring what the disk costs.
+    Memory,
 }
 
 /// A running gateway.
@@ -70,15 +86,17 @@ struct Drain {
 
 impl Gateway {
     /// Builds everything, then starts it. What was acknowledged before is there again; what is wrong is said at once.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub async fn start(config: Config, medium: Medium, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let listen = config.control.listen;
         let listener = TcpListener::bind(listen).await;
-        let listener = listener.map_err(|e| StartError::one(format!("control.listen: {listen} cannot be bound: {e}")))?;
+        let listener =
+            listener.map_err(|e| StartError::one(format!("control.listen: {listen} cannot be bound: {e}")))?;
         let address = listener.local_addr().map_err(StartError::one)?;
-        let engine = plan::engine(&config).map_err(StartError::one)?;
+        let cache = plan::made_cache_dir(&config).map_err(StartError::one)?;
+        let engine = plan::engine(&config, cache).map_err(StartError::one)?;
         let Plan { streams, pipelines } = plan::plan(&config, &engine).map_err(StartError)?;
         let schemas = streams.iter().map(|s| (s.name.clone(), s.schema.clone())).collect::<Vec<_>>();
-        let store: Arc<dyn Store> = Arc::new(sled::open(store_options(&config, &clock)).map_err(StartError::one)?);
+        let store = open_store(store_options(&config, &clock), medium)?;
         store.declare(streams).map_err(StartError::one)?;
 
         let drain = Drain::default();
@@ -169,6 +187,16 @@ async fn wait(
             unfinished.push(format!("{what} was not done within control.drain_timeout"));
         }
     }
+}
+
+fn open_store(options: StoreOptions, medium: Medium) -> Result<Arc<dyn Store>, StartError> {
+    Ok(match medium {
+        Medium::Disk => Arc::new(sled::open(options).map_err(StartError::one)?),
+        Medium::Memory => {
+            tracing::warn!("the store is in memory: what is acknowledged is gone when this process ends");
+            Arc::new(MemoryStore::new(options, 0))
+        }
+    })
 }
 
 fn store_options(config: &Config, clock: &Arc<dyn Clock>) -> StoreOptions {

@@ -18,14 +18,24 @@ pub(super) struct Plan {
     pub pipelines: Vec<(PipelineOptions, Arc<Schema>)>,
 }
 
-/// The engine, with its cache beside the store unless the configuration says otherwise.
-pub(super) fn engine(config: &Config) -> Result<Engine, String> {
-    let folder = config.plugins.cache_dir.clone().unwrap_or_else(|| config.store.path.join("plugin-cache"));
-    std::fs::create_dir_all(&folder).map_err(|e| format!("plugins.cache_dir: {} cannot be made: {e}", folder.display()))?;
+/// Where compiled plugins are kept: beside the store unless the configuration says otherwise.
+pub(super) fn cache_dir(config: &Config) -> PathBuf {
+    config.plugins.cache_dir.clone().unwrap_or_else(|| config.store.path.join("plugin-cache"))
+}
+
+/// The same, made where it is not there.
+pub(super) fn made_cache_dir(config: &Config) -> Result<PathBuf, String> {
+    let folder = cache_dir(config);
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| format!("plugins.cache_dir: {} cannot be made: {e}", folder.display()))?;
+    Ok(folder)
+}
+
+/// The engine, with its compiled plugins in `cache_dir`.
+pub(super) fn engine(config: &Config, cache_dir: PathBuf) -> Result<Engine, String> {
     let exe = std::env::current_exe().map_err(|e| format!("this program's own file cannot be found: {e}"))?;
     let compiler = Compiler::Child { exe, args: vec!["compile-plugin".into()] };
-    let options =
-        EngineOptions { cache_dir: Some(folder), compiler, stack_bytes: config.plugins.stack_bytes };
+    let options = EngineOptions { cache_dir: Some(cache_dir), compiler, stack_bytes: config.plugins.stack_bytes };
     Engine::new(options).map_err(|error| error.to_string())
 }
 
@@ -133,7 +143,10 @@ fn derive(
                         problems.push(format!(
                             "pipelines.{name}: it makes {}, but stream {:?} has {}: leave streams.{}.fields out, or \
                              give another `to`",
-                            words(made), options.to, words(declared), options.to
+                            words(made),
+                            options.to,
+                            words(declared),
+                            options.to
                         ));
                     }
                 }
@@ -149,11 +162,7 @@ fn words(schema: &Schema) -> String {
     if fields.is_empty() { "no fields".into() } else { format!("the fields {}", fields.join(", ")) }
 }
 
-fn specs(
-    config: &Config,
-    schemas: &BTreeMap<String, Arc<Schema>>,
-    problems: &mut Vec<String>,
-) -> Vec<StreamSpec> {
+fn specs(config: &Config, schemas: &BTreeMap<String, Arc<Schema>>, problems: &mut Vec<String>) -> Vec<StreamSpec> {
     let mut specs = Vec::new();
     for stream in &config.streams {
         let Some(schema) = schemas.get(&stream.name) else {

@@ -27,7 +27,7 @@ impl View {
             gateway: config.gateway.clone(),
             clock,
             store,
-            monitor: Monitor::new(&config.streams),
+            monitor: Monitor::new(&config.streams).with_reserve(config.store.reserve),
             warnings: config.warnings.clone(),
             sources: Vec::new(),
             pipelines: Vec::new(),
@@ -83,9 +83,10 @@ impl http::View for View {
 }
 
 fn store(health: &Health) -> Value {
-    let losses = health.losses.iter().map(|(stream, reason, count)| {
-        json!({ "stream": stream, "reason": reason.word(), "count": count })
-    });
+    let losses = health
+        .losses
+        .iter()
+        .map(|(stream, reason, count)| json!({ "stream": stream, "reason": reason.word(), "count": count }));
     json!({
         "poisoned": health.poisoned,
         "disk_bytes": health.disk_bytes,
@@ -109,14 +110,18 @@ fn streams(health: &Health) -> Map<String, Value> {
 }
 
 fn partition_status(p: &PartitionHealth) -> Value {
-    let readers: Map<_, _> = p.readers.iter().map(|r| {
-        let status = json!({
-            "cursor": r.cursor.0,
-            "behind": r.behind,
-            "oldest_unread_arrival": r.oldest_unread_arrival,
-        });
-        (r.reader.clone(), status)
-    }).collect();
+    let readers: Map<_, _> = p
+        .readers
+        .iter()
+        .map(|r| {
+            let status = json!({
+                "cursor": r.cursor.0,
+                "behind": r.behind,
+                "oldest_unread_arrival": r.oldest_unread_arrival,
+            });
+            (r.reader.clone(), status)
+        })
+        .collect();
     json!({
         "partition": p.partition.number,
         "first": p.first.0,

@@ -4,6 +4,8 @@
 //! sender core 1. A reading is 61 bytes of JSON: device, time in milliseconds, two numbers with decimals; 1,000
 //! devices in turn.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark ends by panicking")]
+
 mod blaster;
 mod firehose;
 mod report;

@@ -1,0 +1,185 @@
+//! The command line, as a person meets it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate::http::{self, View};
+use tidegate::readiness::Ready;
+use tidegate_record::{BatchBuilder, Field, Scalar, Schema};
+use tidegate_store::{Append, Commit, Keep, MemoryStore, Options, Retention, Store, StreamSpec, WhenFull};
+use tokio_util::sync::CancellationToken;
+
+fn tidegate(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tidegate")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+const BAD: &str = "[gateway]\nname = \"plant-7\"\n[store]\npth = \"store\"\n";
+
+#[test]
+fn check_says_what_is_wrong_and_fails() {
+    let (_folder, path) = file(BAD);
+    let checked = tidegate(&["check", &path]);
+    let expected = format!(
+        "{path}:3:1: store.path: is needed and not given\n\
+         {path}:4:1: store.pth: unknown option; did you mean \"path\"?\n"
+    );
+    assert_eq!((checked.status.code(), text(&checked.stderr)), (Some(1), expected));
+    assert_eq!(text(&checked.stdout), "");
+
+    let json = tidegate(&["check", &path, "--json"]);
+    let said: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((json.status.code(), &said["ok"]), (Some(1), &serde_json::json!(false)));
+    assert_eq!(said["problems"].as_array().unwrap().len(), 2);
+}
+
+/// With the plugins that ship, and with files where they say there are some.
+#[test]
+fn every_shipped_configuration_passes_the_check() {
+    let shipped = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config")).unwrap();
+    let shipped: Vec<_> = shipped.map(|entry| entry.unwrap().path()).collect();
+    assert!(shipped.len() >= 4, "{shipped:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let authority = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap().cert.pem();
+    for (name, text) in [("mqtt-password", "m"), ("kafka-password", "k"), ("token", "t")] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    for name in ["broker-ca.pem", "kafka-ca.pem"] {
+        std::fs::write(folder.path().join(name), &authority).unwrap();
+    }
+    // `cargo xtask plugins` builds them; `cargo xtask test` does so first.
+    let plugins = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("plugins");
+    for file in shipped {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text
+            .replace("/etc/tidegate", &folder.path().display().to_string())
+            .replace("/usr/lib/tidegate/plugins", &plugins.display().to_string())
+            .replace("# dir = \"plugins\"", &format!("dir = {plugins:?}"));
+        let here = folder.path().join(file.file_name().unwrap());
+        std::fs::write(&here, text).unwrap();
+        let mut check = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let checked = check.arg("check").arg(&here).env("TIDEGATE_PLUGINS", &plugins).output().unwrap();
+        assert!(checked.status.success(), "{}: {}", file.display(), text_of(&checked));
+    }
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[test]
+fn run_does_not_begin_with_a_bad_configuration() {
+    let (folder, path) = file(BAD);
+    let run = tidegate(&["run", &path]);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(text(&run.stderr).contains("store.path: is needed"), "{}", text(&run.stderr));
+    assert!(!folder.path().join("store").exists(), "nothing was made");
+}
+
+#[test]
+fn wrong_usage_is_told_from_bad_configuration() {
+    assert_eq!(tidegate(&[]).status.code(), Some(2));
+    assert_eq!(tidegate(&["check"]).status.code(), Some(2));
+    let help = tidegate(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(text(&help.stdout).contains("Exit codes"), "{}", text(&help.stdout));
+    assert!(!text(&help.stdout).contains("compile-plugin"), "not a command for people");
+}
+
+#[test]
+fn a_tap_without_a_gateway_says_so() {
+    // A port nobody listens on: it was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let tap = tidegate(&["tap", "readings", "--url", &format!("http://127.0.0.1:{port}")]);
+    assert_eq!(tap.status.code(), Some(3));
+    let said = text(&tap.stderr);
+    assert!(said.contains(&format!("no gateway answers at http://127.0.0.1:{port}")), "{said}");
+    assert!(said.contains("refused"), "{said}");
+}
+
+struct Shown(Arc<MemoryStore>);
+
+impl View for Shown {
+    fn ready(&self) -> Ready {
+        Ready { ready: true, reasons: Vec::new() }
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        self.0.clone()
+    }
+}
+
+/// A store with ten durable records in the stream `readings`.
+async fn store() -> Arc<MemoryStore> {
+    let store = MemoryStore::new(Options { commit_interval: Duration::from_millis(1), ..Options::new("", "g") }, 7);
+    let retention =
+        Retention { max_bytes: 1 << 24, max_age: None, keep: Keep::UntilRead, when_full: WhenFull::DropOldest };
+    let spec = |name: &str, schema| StreamSpec {
+        name: name.into(),
+        schema: Arc::new(schema),
+        partitions: 1,
+        retention: retention.clone(),
+        readers: Vec::new(),
+    };
+    let schema = Schema::new(vec![Field::new("n", Scalar::Integer)]).unwrap();
+    let own = [
+        spec("dead_letters", tidegate_record::streams::dead_letters()),
+        spec("ledger", tidegate_record::streams::ledger()),
+    ];
+    let mut streams = vec![spec("readings", schema.clone())];
+    streams.extend(own);
+    store.declare(streams).unwrap();
+    let mut builder = BatchBuilder::new(Arc::new(schema));
+    for n in 0..10 {
+        assert!(builder.integer(0, n));
+        builder.end_row("d1", n).unwrap();
+    }
+    let mut commit = Commit::by(&store.attach("source/test").unwrap());
+    commit.appends.push(Append { stream: "readings".into(), batch: Arc::new(builder.finish()) });
+    store.commit(commit).expect("there is room").await.unwrap();
+    Arc::new(store)
+}
+
+#[test]
+fn tap_prints_a_stream() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let drain = CancellationToken::new();
+    let address = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(http::serve(listener, Arc::new(Shown(store().await)), drain.clone()));
+        address
+    });
+    let url = format!("http://{address}");
+    let tap = tidegate(&["tap", "readings", "--url", &url, "-n", "3", "--from", "start"]);
+    assert_eq!(tap.status.code(), Some(0), "{}", text(&tap.stderr));
+    let numbers: Vec<i64> = text(&tap.stdout)
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["n"].as_i64().unwrap())
+        .collect();
+    assert_eq!(numbers, [0, 1, 2]);
+
+    let (_folder, config) =
+        file(&format!("[gateway]\nname = \"g\"\n[store]\npath = \"s\"\n[control]\nlisten = \"{address}\"\n"));
+    let tap = tidegate(&["tap", "reading", "--config", &config, "-n", "1"]);
+    assert_eq!(tap.status.code(), Some(3));
+    assert!(text(&tap.stderr).contains("404 Not Found: there is no stream \"reading\""), "{}", text(&tap.stderr));
+    drain.cancel();
+}
