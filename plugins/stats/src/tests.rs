@@ -4,7 +4,7 @@ use tidegate::Values;
 fn stats(fields: &[&str]) -> (Stats, Plan) {
     let known = ["temp", "hum"].map(|name| Field { name: name.into(), scalar: Scalar::Float, unit: "u".into() });
     let params = Fields { fields: fields.iter().map(ToString::to_string).collect() };
-    Stats::configure(params, &known).ok().expect("configures")
+    Stats::configure(params, &known).expect("configures")
 }
 
 fn update(stats: &mut Stats, slots: &[u32], values: &[Option<f64>]) {

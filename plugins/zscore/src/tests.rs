@@ -7,7 +7,7 @@ fn options() -> Options {
 
 fn detector(options: Options) -> Zscore {
     let fields = [Field { name: "temp".into(), scalar: Scalar::Float, unit: String::new() }];
-    Zscore::configure(options, &fields).ok().expect("configures").0
+    Zscore::configure(options, &fields).expect("configures").0
 }
 
 fn score(detector: &mut Zscore, rows: &[(u32, Option<f64>)]) -> Vec<(u32, Finding)> {

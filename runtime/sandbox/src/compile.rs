@@ -1,7 +1,9 @@
 //! Compiling components, off the data path: in a child process, or here where nobody minds the memory.
 
+use crate::cache::Cache;
 use crate::engine::Shared;
-use crate::{Compiler, LoadProblem};
+use crate::{Compiler, LoadProblem, fault};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,14 +46,11 @@ pub(crate) fn config() -> Config {
 
 /// Compiles a component to native code for this machine, where the engine's options say.
 pub(crate) fn compile(engine: &Shared, wasm: &[u8]) -> Result<Vec<u8>, LoadProblem> {
-    match (&engine.compiler, &engine.cache) {
-        (Compiler::Child { exe, args }, Some(cache)) => {
-            let (input, output) = cache.scratch(wasm)?;
-            run_child(Command::new(exe).args(args).arg(input.path()).arg(output.path()))?;
-            Ok(std::fs::read(output.path())?)
-        }
-        _ => compile_here(&engine.wasmtime, wasm).map_err(LoadProblem::Compile),
-    }
+    let native = match (&engine.compiler, &engine.cache) {
+        (Compiler::Child { exe, args }, Some(cache)) => compile_in_child(Command::new(exe).args(args), cache, wasm),
+        _ => compile_here(&engine.wasmtime, wasm),
+    };
+    native.map_err(LoadProblem::Compile)
 }
 
 /// What the gateway's hidden subcommand calls: compiles `input` (a component) to `output`. Sets this process's own
@@ -65,45 +64,82 @@ pub fn compile_main(input: &Path, output: &Path) -> Result<(), String> {
     std::fs::write(output, native).map_err(|error| format!("{}: {error}", output.display()))
 }
 
+fn compile_in_child(command: &mut Command, cache: &Cache, wasm: &[u8]) -> Result<Vec<u8>, String> {
+    let at_files = |error: io::Error| format!("the compiler's files in the plugin cache: {error}");
+    let (input, output) = cache.scratch(wasm).map_err(at_files)?;
+    run_child(command.arg(input.path()).arg(output.path()), COMPILE_TIME_MAX)?;
+    std::fs::read(output.path()).map_err(at_files)
+}
+
+/// The error is bounded: it may quote the component, and a child's parent reads it only at the end.
 fn compile_here(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<Vec<u8>, String> {
     match catch_unwind(AssertUnwindSafe(|| engine.precompile_component(wasm))) {
         Ok(Ok(native)) => Ok(native),
-        Ok(Err(error)) => Err(format!("{error:#}")),
+        Ok(Err(error)) => Err(fault::bounded(format!("{error:#}"))),
         Err(_) => Err("the compiler panicked on it".into()),
     }
 }
 
 /// Runs a compiling child to its end or its deadline.
-fn run_child(command: &mut Command) -> Result<(), LoadProblem> {
-    let failed = |why: String| Err(LoadProblem::Compile(why));
+fn run_child(command: &mut Command, time_max: Duration) -> Result<(), String> {
+    let program = command.get_program().to_os_string();
+    let fails = |error: io::Error| format!("the compiler {program:?} does not run: {error}");
     // Arenas and worker threads each reserve address space, which is limited.
-    command.env("MALLOC_ARENA_MAX", "2").env("RAYON_NUM_THREADS", "2");
+    command.env("MALLOC_ARENA_MAX", "2").env("RAYON_NUM_THREADS", "2").env("RUST_BACKTRACE", "0");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn()?;
+    let mut child = command.spawn().map_err(fails)?;
     let mut waited = Duration::ZERO;
-    while child.try_wait()?.is_none() {
-        if waited >= COMPILE_TIME_MAX {
-            child.kill()?;
-            child.wait()?;
-            return failed(format!("it took longer than {} s", COMPILE_TIME_MAX.as_secs()));
+    while child.try_wait().map_err(fails)?.is_none() {
+        if waited >= time_max {
+            child.kill().and_then(|()| child.wait()).map_err(fails)?;
+            return Err(format!("it took longer than {time_max:?}"));
         }
         thread::sleep(CHILD_POLL);
         waited += CHILD_POLL;
     }
-    let output = child.wait_with_output()?;
+    let output = child.wait_with_output().map_err(fails)?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.trim().lines().next_back().unwrap_or_default();
-    failed(format!("the compiler ended with {}{}{said}", output.status, if said.is_empty() { "" } else { ": " }))
+    let said = said.trim().lines().next().unwrap_or_default();
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+    Err(fault::bounded(format!("the compiler ended with {}{said}", output.status)))
 }
 
+/// Lowers a limit of this process: one that is lower already, the service manager's say, stays.
 fn limit_process(resource: libc::__rlimit_resource_t, max: u64) -> Result<(), String> {
-    let limit = libc::rlimit { rlim_cur: max, rlim_max: max };
+    let fails = || format!("cannot limit the compiler's resources: {}", io::Error::last_os_error());
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid rlimit for the duration of the call.
-    match unsafe { libc::setrlimit(resource, &limit) } {
-        0 => Ok(()),
-        _ => Err(format!("cannot limit the compiler's resources: {}", std::io::Error::last_os_error())),
+    if unsafe { libc::getrlimit(resource, &mut limit) } != 0 {
+        return Err(fails());
+    }
+    limit = libc::rlimit { rlim_cur: max.min(limit.rlim_cur), rlim_max: max.min(limit.rlim_max) };
+    // SAFETY: `limit` is a valid rlimit for the duration of the call.
+    if unsafe { libc::setrlimit(resource, &limit) } != 0 { Err(fails()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_takes_too_long_is_ended() {
+        let error = run_child(Command::new("sleep").arg("600"), Duration::from_millis(50)).expect_err("too slow");
+        assert_eq!(error, "it took longer than 50ms");
+    }
+
+    #[test]
+    fn a_limit_is_never_raised() {
+        let now = |resource| {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: `limit` is a valid rlimit for the duration of the call.
+            assert_eq!(unsafe { libc::getrlimit(resource, &mut limit) }, 0);
+            (limit.rlim_cur, limit.rlim_max)
+        };
+        let before = now(libc::RLIMIT_CORE);
+        limit_process(libc::RLIMIT_CORE, u64::MAX).expect("nothing to do");
+        assert_eq!(now(libc::RLIMIT_CORE), before);
     }
 }
