@@ -2,6 +2,8 @@
 
 use crate::process::{Process, free_port};
 use crate::wait::eventually;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,8 +29,10 @@ impl Mosquitto {
         // `user root`: started as root it would become another user, who may not write here.
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n\
-             max_queued_messages 0\nmax_inflight_messages 1024\nset_tcp_nodelay true\n",
-            folder.path().display()
+             max_queued_messages 0\nmax_inflight_messages 1024\nset_tcp_nodelay true\n\
+             log_dest file {}\nlog_type all\n",
+            folder.path().display(),
+            folder.path().join("packets").display(),
         );
         std::fs::write(folder.path().join("mosquitto.conf"), config).expect("a configuration");
         let process = spawn(folder.path().to_path_buf());
@@ -52,6 +56,14 @@ impl Mosquitto {
         self.process.terminate(START_MAX);
         self.process = spawn(self.folder.path().to_path_buf());
         self.ready();
+    }
+
+    /// How many publishes it has sent to a client again (with the DUP flag), by its own log.
+    pub fn redeliveries(&self, client_id: &str) -> u64 {
+        let log = File::open(self.folder.path().join("packets")).expect("the log of packets");
+        let again = format!("Sending PUBLISH to {client_id} (d1,");
+        let lines = BufReader::new(log).lines().map(|line| line.expect("lines of text"));
+        lines.filter(|line| line.contains(&again)).count() as u64
     }
 
     fn ready(&self) {

@@ -26,11 +26,11 @@ fn frames_that_are_no_readings_become_dead_letters_and_the_rest_goes_on() {
         ("no device", format!(r#"{{"ts":{now},"temp":1.0,"seq":1}}"#).into_bytes()),
         ("text for a number", format!(r#"{{"device":"a","ts":{now},"temp":"hot","seq":1}}"#).into_bytes()),
         ("a time in 2500", reading("a", YEAR_2500_MS, 1.0, 1).into_bytes()),
+        ("a slash in the device", reading("hall/7", now, 1.0, 1).into_bytes()),
+        ("NUL in the device", reading("nul\\u0000", now, 1.0, 1).into_bytes()),
         ("nested too deep", [vec![b'['; 100_000], vec![b']'; 100_000]].concat()),
     ];
     let good = [
-        ("a slash in the device", reading("hall/7", now, 1.0, 2)),
-        ("NUL in the device", reading("nul\\u0000", now, 1.0, 3)),
         ("a time in 1970", reading("a", 1_000, 1.0, 4)),
         ("a null", format!(r#"{{"device":"a","ts":{now},"temp":null,"seq":5}}"#)),
         ("a field nobody declared", format!(r#"{{"device":"a","ts":{now},"temp":1.0,"seq":6,"rssi":-70}}"#)),
@@ -48,7 +48,7 @@ fn frames_that_are_no_readings_become_dead_letters_and_the_rest_goes_on() {
     });
     let stored = gateway.tap("readings", good.len());
     let seqs: Vec<_> = stored.iter().filter_map(|record| record["seq"].as_i64()).collect();
-    assert_eq!(seqs, [2, 3, 4, 5, 6], "{stored:#?}");
+    assert_eq!(seqs, [4, 5, 6], "{stored:#?}");
     let letters = gateway.tap("dead_letters", bad.len());
     assert_eq!(letters.len(), bad.len(), "{letters:#?}");
     for (letter, (what, body)) in letters.iter().zip(&bad) {

@@ -18,7 +18,7 @@ use tidegate_sinks::Forward;
 use tidegate_sinks::http::Http;
 #[cfg(feature = "kafka")]
 use tidegate_sinks::kafka::Kafka;
-use tidegate_store::{MemoryStore, Options as StoreOptions, Store, sled};
+use tidegate_store::{MemoryStore, Options as StoreOptions, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -191,7 +191,7 @@ async fn wait(
 
 fn open_store(options: StoreOptions, medium: Medium) -> Result<Arc<dyn Store>, StartError> {
     Ok(match medium {
-        Medium::Disk => Arc::new(sled::open(options).map_err(StartError::one)?),
+        Medium::Disk => Arc::new(tidegate_store::sled::open(options).map_err(StartError::one)?),
         Medium::Memory => {
             tracing::warn!("the store is in memory: what is acknowledged is gone when this process ends");
             Arc::new(MemoryStore::new(options, 0))

@@ -1,0 +1,64 @@
+//! What a store says of itself.
+
+use super::{LossReason, Partition, Position};
+
+/// What a store says of itself and of each partition, for status and readiness.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Why it refuses writes, if it does.
+    pub poisoned: Option<String>,
+    /// Bytes the store takes on disk.
+    pub disk_bytes: u64,
+    /// The cap of those.
+    pub disk_bytes_max: u64,
+    /// Bytes free on the file system, where known.
+    pub disk_free: Option<u64>,
+    /// What was found and repaired or set aside at open, in words.
+    pub notes: Vec<String>,
+    /// Each partition of each stream.
+    pub partitions: Vec<PartitionHealth>,
+    /// Cursors in the store whose reader is not configured any more.
+    pub orphans: Vec<String>,
+    /// Ledger totals since the store was created: (stream, reason, count).
+    pub losses: Vec<(String, LossReason, u64)>,
+}
+
+/// What a store says of one partition.
+#[derive(Debug, Clone)]
+pub struct PartitionHealth {
+    /// Which.
+    pub partition: Partition,
+    /// Oldest position still stored.
+    pub first: Position,
+    /// Next position to be given.
+    pub next: Position,
+    /// Next position that is not durable yet.
+    pub durable: Position,
+    /// Records ever appended.
+    pub appended: u64,
+    /// Records stored now.
+    pub stored: u64,
+    /// Records released after every reader passed them (and `keep` ran out).
+    pub released: u64,
+    /// Records given up by the store (cap, age, quarantined).
+    pub lost: u64,
+    /// Bytes stored now.
+    pub bytes: u64,
+    /// Arrival of the oldest block, arrival clock.
+    pub oldest_arrival: Option<i64>,
+    /// Each reader's cursor and the arrival of the record it stands at (`None`: it has read everything).
+    pub readers: Vec<ReaderHealth>,
+}
+
+/// Where one reader stands in a partition.
+#[derive(Debug, Clone)]
+pub struct ReaderHealth {
+    /// Its name.
+    pub reader: String,
+    /// Its durable cursor.
+    pub cursor: Position,
+    /// Records between the cursor and the durable end.
+    pub behind: u64,
+    /// Arrival (arrival clock) of the oldest record not read yet.
+    pub oldest_unread_arrival: Option<i64>,
+}
