@@ -87,8 +87,16 @@ pub(crate) fn bounded(mut text: String) -> String {
     text
 }
 
-/// The fault a failed call is. `denied`: what the limiter refused during it.
-pub(crate) fn of(plugin: &Arc<str>, denied: Option<&'static str>, error: &wasmtime::Error) -> Fault {
+/// What wasmtime says when an answer is larger than its allowance, whose name there nobody here knows.
+const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// The fault a failed call is. `denied`: what the limiter refused during it; `output_bytes`: the limit.
+pub(crate) fn of(
+    plugin: &Arc<str>,
+    denied: Option<&'static str>,
+    output_bytes: usize,
+    error: &wasmtime::Error,
+) -> Fault {
     let trap = error.downcast_ref::<Trap>();
     let kind = match (trap, denied) {
         (Some(Trap::Interrupt), _) => FaultKind::Deadline,
@@ -103,6 +111,7 @@ pub(crate) fn of(plugin: &Arc<str>, denied: Option<&'static str>, error: &wasmti
     let message = match (kind, denied) {
         (FaultKind::Deadline, _) => "ran longer than call_time allows".into(),
         (FaultKind::Memory, Some(what)) => format!("asked for more {what} than it may have: {cause}"),
+        _ if cause.ends_with(TOO_MUCH_COPIED) => format!("answered more than output_bytes ({output_bytes}) allows"),
         _ => cause,
     };
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();

@@ -54,7 +54,8 @@ impl Guest {
             let _beating = Beating::start();
             plugin.pre.instantiate(&mut store)
         };
-        let instance = started.map_err(|error| fault::of(&plugin.label, store.data().denied, &error))?;
+        let instance =
+            started.map_err(|error| fault::of(&plugin.label, store.data().denied, limits.output_bytes, &error))?;
         let funcs = Funcs::find(&plugin.exports, |index| instance.get_func(&mut store, index));
         let funcs = funcs.ok_or_else(|| fault::bad_reply(&plugin.label, "an exported function is gone"))?;
         Ok(Guest { store, funcs, ticks, label: plugin.label.clone() })
@@ -148,7 +149,10 @@ impl Guest {
         self.store.data_mut().denied = None;
         self.store.set_epoch_deadline(self.ticks);
         let _beating = Beating::start();
-        func.call(&mut self.store, params).map_err(|error| fault::of(&self.label, self.store.data().denied, &error))
+        func.call(&mut self.store, params).map_err(|error| {
+            let output_bytes = self.store.hostcall_fuel();
+            fault::of(&self.label, self.store.data().denied, output_bytes, &error)
+        })
     }
 
     fn lacks(&self, function: &str) -> Fault {

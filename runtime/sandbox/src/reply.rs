@@ -21,6 +21,9 @@ pub(crate) fn mask(what: &str, mask: &[u8], rows: usize) -> Checked<()> {
 
 /// Rows the guest rejected, ascending, one fault a row.
 pub(crate) fn rejected(plugin: &Arc<str>, faults: Vec<WireFault>, rows: usize) -> Checked<Vec<RowFault>> {
+    if faults.len() > rows {
+        return Err(format!("{} faults for {rows} rows", faults.len()));
+    }
     let mut rejected = Vec::with_capacity(faults.len());
     for WireFault { row, reason } in faults {
         if row as usize >= rows {

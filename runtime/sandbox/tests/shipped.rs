@@ -138,11 +138,11 @@ fn deadband_goes_on_where_its_saved_state_stood() {
     two.release(&[5]).expect("releases");
     let kept = two.keep(Input::with_slots(&next, &[5, 1, 2])).expect("runs");
     assert_eq!(kept.keep, [1, 0, 0], "a released slot is new");
-    let refused = two.load(7, &[0, 1, 2], &states).err().expect("version 7 is not known").to_string();
+    let refused = two.load(7, &[0, 1, 2], &states).expect_err("version 7 is not known").to_string();
     assert!(refused.contains("knows version 1 only"), "{refused}");
     let mut torn = Blobs::default();
     torn.push(&[1, 2, 3]);
-    let refused = two.load(1, &[0], &torn).err().expect("not a state").to_string();
+    let refused = two.load(1, &[0], &torn).expect_err("not a state").to_string();
     assert!(refused.contains("a state has 8 bytes"), "{refused}");
 }
 

@@ -171,6 +171,9 @@ fn score(guest: &mut Guest, setup: &Setup, batch: BatchIn<'_>) -> Result<Checked
 
 fn check_scored(setup: &Setup, found: crate::wire::FoundOut, rows: usize) -> Checked<Scored> {
     let faults = rejected(setup, found.faults, rows)?;
+    if found.findings.len() > rows {
+        return Err(format!("{} findings for {rows} rows", found.findings.len()));
+    }
     let mut findings = Vec::with_capacity(found.findings.len());
     for finding in found.findings {
         if finding.row as usize >= rows {
