@@ -102,8 +102,11 @@ impl Aggregate for Stats {
 impl State for Stats {
     fn save(&self, slot: u32, out: &mut Vec<u8>) {
         if let Some(count) = self.counts.get(slot) {
-            let moments: Vec<Moments> = self.fields.iter().map(|f| f.get(slot).copied().unwrap_or_default()).collect();
-            tidegate::write_state(&(*count, moments), out);
+            // The count, and a list of moments: written one by one, for it is written often.
+            tidegate::write_state(&(*count, self.fields.len() as u32), out);
+            for field in &self.fields {
+                tidegate::write_state(&field.get(slot).copied().unwrap_or_default(), out);
+            }
         }
     }
 

@@ -24,9 +24,9 @@ const DEVICES: u32 = 1000;
 /// Different batches that take turns.
 const BATCHES: usize = 8;
 /// Turns of each side; the median is told.
-const ROUNDS: usize = 101;
-/// Records of a turn: long enough for a clock of microseconds.
-const TURN_RECORDS: usize = 1 << 19;
+const ROUNDS: usize = 801;
+/// Records of a turn: long enough for a clock of microseconds, short enough that few turns are interrupted.
+const TURN_RECORDS: usize = 1 << 16;
 
 const THRESHOLD: &str = r#"{"field":"temp","above":20}"#;
 const STATS: &str = r#"{"fields":["temp"]}"#;

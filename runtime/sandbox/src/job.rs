@@ -16,11 +16,13 @@ impl Job {
     /// Lends rows to `call` in the contract's form: only what the plan reads, as slices of the batch.
     pub(crate) fn lend<R>(&self, setup: &Setup, rows: Range<usize>, call: impl FnOnce(BatchIn<'_>) -> R) -> R {
         let columns = || setup.reads.iter().map(|&read| &self.batch.columns()[read]);
-        let rebased: Vec<Vec<u32>> = columns().map(|column| rebased(&column.values, &rows)).collect();
+        // Nothing where the rows are the first: then they are counted from the first already.
+        let rebased: Vec<Vec<u32>> =
+            columns().filter(|_| rows.start > 0).map(|column| rebased(&column.values, &rows)).collect();
         let columns: Vec<ColumnIn<'_>> = columns()
-            .zip(&rebased)
-            .map(|(column, offsets)| ColumnIn {
-                values: lend(&column.values, offsets, &rows),
+            .enumerate()
+            .map(|(at, column)| ColumnIn {
+                values: lend(&column.values, rebased.get(at).map_or(&[], Vec::as_slice), &rows),
                 valid: column.valid.as_ref().map(|valid| &valid[rows.clone()]),
             })
             .collect();
@@ -62,10 +64,10 @@ impl Job {
     }
 }
 
-/// Offsets of `rows` counted from the first of them; nothing where they are that already.
+/// Offsets of `rows` counted from the first of them; nothing where there are none.
 fn rebased(values: &Values, rows: &Range<usize>) -> Vec<u32> {
     match values {
-        Values::Texts(blobs) | Values::Bytes(blobs) if rows.start > 0 => {
+        Values::Texts(blobs) | Values::Bytes(blobs) => {
             let offsets = &blobs.offsets()[rows.start..=rows.end];
             offsets.iter().map(|offset| offset - offsets[0]).collect()
         }

@@ -8,8 +8,10 @@ use crate::setup::Setup;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Most rows kept to be done again.
-const ROWS_MAX: usize = 16_384;
+/// Most rows kept to be done again: a millisecond's work, that saving a thousand slots is not to outweigh.
+const ROWS_MAX: usize = 65_536;
+/// Most calls kept.
+const STEPS_MAX: usize = 16_384;
 /// Most bytes of batches kept alive for it.
 const BYTES_MAX: usize = 1 << 20;
 
@@ -48,7 +50,7 @@ impl Journal {
 
     /// Time to save the slots and begin anew.
     pub(crate) fn is_full(&self) -> bool {
-        self.rows >= ROWS_MAX || self.bytes >= BYTES_MAX || self.steps.len() >= ROWS_MAX
+        self.rows >= ROWS_MAX || self.bytes >= BYTES_MAX || self.steps.len() >= STEPS_MAX
     }
 
     pub(crate) fn clear(&mut self) {
@@ -57,15 +59,14 @@ impl Journal {
 
     /// The slots it touches, ascending.
     pub(crate) fn slots(&self) -> Vec<u32> {
-        let mut marks: Vec<u64> = Vec::new();
+        // A byte a slot, for this looks at every row: setting a bit would wait for the one before.
+        let mut marks: Vec<u8> = Vec::new();
         let mut mark = |slots: &[u32]| {
-            for &slot in slots {
-                let word = slot as usize / 64;
-                if word >= marks.len() {
-                    marks.resize(word + 1, 0);
-                }
-                marks[word] |= 1 << (slot % 64);
+            let end = slots.iter().max().map_or(0, |&max| max as usize + 1);
+            if end > marks.len() {
+                marks.resize(end, 0);
             }
+            slots.iter().for_each(|&slot| marks[slot as usize] = 1);
         };
         for step in &self.steps {
             match step {
@@ -74,10 +75,7 @@ impl Journal {
                 Step::Release(slots) => mark(slots),
             }
         }
-        let slots_of = |(word, &bits): (usize, &u64)| {
-            (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word as u32 * 64 + bit)
-        };
-        marks.iter().enumerate().filter(|&(_, &bits)| bits != 0).flat_map(slots_of).collect()
+        (0..).zip(&marks).filter(|&(_, &mark)| mark != 0).map(|(slot, _)| slot).collect()
     }
 
     /// Does it all again. What comes out was given away the first time.

@@ -13,10 +13,12 @@ pub(crate) fn mask(what: &str, mask: &[u8], rows: usize) -> Checked<()> {
     if mask.len() != rows {
         return Err(format!("{what} has {} bytes for {rows} rows", mask.len()));
     }
-    match mask.iter().position(|&byte| byte > 1) {
-        Some(row) => Err(format!("{what} of row {row} is {}, not 0 or 1", mask[row])),
-        None => Ok(()),
+    // Most masks are right, and a loop that does not stop early looks at many bytes at a time.
+    if mask.iter().fold(0, |all, byte| all | byte) <= 1 {
+        return Ok(());
     }
+    let row = mask.iter().position(|&byte| byte > 1).unwrap_or_default();
+    Err(format!("{what} of row {row} is {}, not 0 or 1", mask[row]))
 }
 
 /// Rows the guest rejected, ascending, one fault a row.
