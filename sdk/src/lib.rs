@@ -18,9 +18,31 @@
 //! assert!(warm(&Climate { temp: 21.5 }, &Warm { above: 20.0 }));
 //! ```
 //!
-//! The crate is a `cdylib` and takes the SDK by this name: `tidegate = { package = "tidegate-sdk", … }`. The function
-//! stays what it is, so native tests call it; everything about WebAssembly exists only for `wasm32` and is built by
-//! `cargo xtask plugins`.
+//! Its manifest names the SDK `tidegate` and says what the gateway shows of it:
+//!
+//! ```toml
+//! [package]
+//! name = "warm"
+//! version = "0.1.0"
+//! edition = "2024"
+//! description = "Keeps warm readings"
+//!
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! tidegate = { package = "tidegate-sdk", path = "../tidegate/sdk" }
+//! ```
+//!
+//! Two commands build it, wherever it lies:
+//!
+//! ```sh
+//! cargo build --release --target wasm32-unknown-unknown
+//! wasm-tools component new target/wasm32-unknown-unknown/release/warm.wasm -o warm.wasm
+//! ```
+//!
+//! In the `plugins` folder of Tidegate's own checkout `cargo xtask plugins` does both. The function stays what it is,
+//! so native tests call it: everything about WebAssembly exists only for `wasm32`.
 //!
 //! - [`macro@filter`], [`macro@detect`] take a function of one record, [`macro@aggregate`] an `impl` of a state.
 //! - A plain field (`temp: f64`) faults the records where it is null; `Option<f64>` receives the null.
