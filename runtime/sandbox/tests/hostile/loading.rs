@@ -111,7 +111,7 @@ fn a_file_larger_than_its_cap_is_not_read() {
 
 #[test]
 fn what_an_instance_declares_meets_the_caps_before_it_runs() {
-    let limits = Limits { call_time: Duration::from_millis(20), ..Limits::default() };
+    let limits = Limits { call_time: Duration::from_millis(100), ..Limits::default() };
     let describe = |guest: Guest, parts: &[&str]| {
         let error = guest.load_limited(&limits).expect_err("not started");
         says(&error, &["plugin hostile.wat: failed when asked to describe itself: "]);
