@@ -1,29 +1,48 @@
 //! A rumqttc subscriber that does nothing with what it gets: the limit a source is measured against.
 //!
-//! `bare_subscriber ADDR COUNT` prints the seconds of processor time COUNT messages took.
+//! `bare_subscriber ADDR COUNT VERSION` prints the seconds of processor time COUNT messages took, in MQTT 5 or 3.1.1.
 
 #![allow(clippy::expect_used, reason = "a measuring tool ends when it cannot measure")]
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Packet;
-use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use rumqttc::v5;
+use std::net::SocketAddr;
+
+/// What may wait for the client; the subscription alone does.
+const REQUESTS: usize = 10;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut args = std::env::args().skip(1);
-    let addr: std::net::SocketAddr = args.next().and_then(|a| a.parse().ok()).expect("ADDR");
-    let count: u64 = args.next().and_then(|a| a.parse().ok()).expect("COUNT");
-    let mut options = MqttOptions::new("bare", addr.ip().to_string(), addr.port());
-    options.set_outgoing_inflight_upper_limit(10);
-    let (client, mut events) = AsyncClient::new(options, 10);
-    client.subscribe("sensors/+", QoS::AtMostOnce).await.expect("room for one request");
-    let mut seen = 0;
-    while seen < count {
-        if let Event::Incoming(Packet::Publish(_)) = events.poll().await.expect("a sender that stays") {
-            seen += 1;
-        }
+    let addr = args.next().and_then(|a| a.parse().ok()).expect("ADDR");
+    let count = args.next().and_then(|a| a.parse().ok()).expect("COUNT");
+    match args.next().as_deref() {
+        Some("5") => take_v5(addr, count).await,
+        Some("3.1.1") => take_v4(addr, count).await,
+        _ => panic!("VERSION is 5 or 3.1.1"),
     }
     println!("{}", cpu_seconds());
+}
+
+async fn take_v5(addr: SocketAddr, count: u64) {
+    let options = v5::MqttOptions::new("bare", addr.ip().to_string(), addr.port());
+    let (client, mut events) = v5::AsyncClient::new(options, REQUESTS);
+    client.subscribe("sensors/+", v5::mqttbytes::QoS::AtMostOnce).await.expect("room for one request");
+    let mut seen = 0;
+    while seen < count {
+        let event = events.poll().await.expect("a sender that stays");
+        seen += u64::from(matches!(event, v5::Event::Incoming(v5::mqttbytes::v5::Packet::Publish(_))));
+    }
+}
+
+async fn take_v4(addr: SocketAddr, count: u64) {
+    let options = rumqttc::MqttOptions::new("bare", addr.ip().to_string(), addr.port());
+    let (client, mut events) = rumqttc::AsyncClient::new(options, REQUESTS);
+    client.subscribe("sensors/+", rumqttc::QoS::AtMostOnce).await.expect("room for one request");
+    let mut seen = 0;
+    while seen < count {
+        let event = events.poll().await.expect("a sender that stays");
+        seen += u64::from(matches!(event, rumqttc::Event::Incoming(rumqttc::Packet::Publish(_))));
+    }
 }
 
 /// User and system time of this process.

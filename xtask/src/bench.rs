@@ -12,13 +12,19 @@ pub fn run(checkout: &Checkout) -> Outcome {
     let mut steps = Steps::default();
     steps.take("set up what the build needs", || setup::for_demo(checkout))?;
     steps.take("build for release", || {
-        execute(checkout.cargo("build").args(["--release", "-p", "tidegate", "-p", "tidegate-tests", "--bins"]))?;
-        execute(checkout.cargo("build").args(["--release", "-p", "tidegate-devices", "--example", "bare_subscriber"]))
+        let crates = ["tidegate", "tidegate-tests", "tidegate-devices", "tidegate-sandbox"];
+        let targets = ["--bins", "--example", "bare_subscriber", "--example", "plugins_bench"];
+        execute(checkout.cargo("build").arg("--release").args(crates.map(|c| ["-p", c]).concat()).args(targets))
     })?;
     steps.take("build the plugins", || suite::plugins(checkout))?;
     let release = checkout.target.join("release");
-    steps.take("measure", || {
+    let examples = release.join("examples");
+    let plugins = checkout.target.join("plugins_bench.json");
+    steps.take("measure plugins against the same code native", || {
+        execute(checkout.command(examples.join("plugins_bench")).arg(&plugins))
+    })?;
+    steps.take("measure the gateway", || {
         let mut bench = checkout.command(release.join("bench"));
-        execute(bench.arg(checkout.root.join(FIGURES)).arg(release.join("examples/bare_subscriber")))
+        execute(bench.arg(checkout.root.join(FIGURES)).arg(examples.join("bare_subscriber")).arg(&plugins))
     })
 }

@@ -28,6 +28,16 @@ pub enum DecodeError {
     /// More readings than a frame may bring.
     #[error("more than {0} readings in one frame")]
     TooMany(usize),
+    /// Texts around the readings that would be copied into each of them, and are too long for that.
+    #[error("{bytes} bytes of text around {readings} readings: copied into each they are over {max} bytes")]
+    TooLong {
+        /// Bytes of text.
+        bytes: usize,
+        /// Readings in the frame.
+        readings: usize,
+        /// [`COPIED_BYTES_MAX`](super::COPIED_BYTES_MAX).
+        max: usize,
+    },
     /// A value of another scalar.
     #[error("{name} must be {expected}, found {found}")]
     WrongType {

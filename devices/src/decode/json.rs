@@ -8,7 +8,7 @@ use super::error::DecodeError;
 use super::pointer::Branch;
 use super::row::Row;
 use super::value::Found;
-use super::{DecodeOptions, READINGS_MAX, Target};
+use super::{COPIED_BYTES_MAX, DecodeOptions, READINGS_MAX, Target};
 use crate::OptionsError;
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
 use tidegate_record::{BatchBuilder, Schema};
@@ -111,6 +111,11 @@ fn readings(
     };
     if len > READINGS_MAX {
         return Err(DecodeError::TooMany(READINGS_MAX));
+    }
+    let texts = outer.iter().map(|&(_, at)| if let Node::String(text) = nodes[at] { text.len() } else { 0 });
+    let bytes = texts.sum::<usize>() + row.topic_values.iter().map(|(_, text)| text.len()).sum::<usize>();
+    if bytes.saturating_mul(len) > COPIED_BYTES_MAX {
+        return Err(DecodeError::TooLong { bytes, readings: len, max: COPIED_BYTES_MAX });
     }
     let mut at = start + 1;
     for _ in 0..len {

@@ -23,6 +23,9 @@ use tidegate_record::{BatchBuilder, Schema, Wall};
 /// Most readings one frame may bring.
 pub const READINGS_MAX: usize = 65_536;
 
+/// Most bytes of text that stand once in a frame, or in its topic, and are copied into each of its readings.
+pub const COPIED_BYTES_MAX: usize = 16 << 20;
+
 /// Decodes the frames of one source.
 pub struct Decoder {
     wire: Wire,

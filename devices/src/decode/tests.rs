@@ -238,6 +238,15 @@ fn hostile_json_is_refused_with_a_sentence() {
     assert!(error.starts_with("not JSON: depth limit exceeded"), "{error}");
     let many = format!("[{}0]", "0,".repeat(READINGS_MAX));
     refuses(json(), many, "more than 65536 readings in one frame");
+    let copied = DecodeOptions { records: "/data".into(), ..json() };
+    let note = "x".repeat(1_000_000);
+    let around = |readings: usize| {
+        format!(r#"{{"device":"d","ts":0,"note":"{note}","data":[{}{{}}]}}"#, "{},".repeat(readings - 1))
+    };
+    let few = decoded(copied.clone(), None, around(16).as_bytes()).map(|rows| rows.len());
+    assert_eq!(few, Ok(16));
+    let problem = "1000001 bytes of text around 20 readings: copied into each they are over 16777216 bytes";
+    refuses(copied, around(20), problem);
     let long = format!(r#"{{"device":"d","ts":0,"note":"{}"}}"#, "x".repeat(10_000_000));
     assert_eq!(decoded(json(), None, long.as_bytes()).map(|rows| rows.len()), Ok(1));
 }

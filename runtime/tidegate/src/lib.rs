@@ -7,5 +7,6 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod log;
+pub mod memory;
 pub mod readiness;
 pub mod topology;

@@ -1,4 +1,4 @@
-//! A broker that only sends: one subscriber, publishes as fast as the socket takes them.
+//! A broker that only sends: one subscriber, publishes as fast as the socket takes them, in the subscriber's version.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -52,9 +52,9 @@ fn serve(stream: TcpStream, readings: u64, qos: u8) -> std::io::Result<()> {
     let mut reader = BufReader::with_capacity(64 * 1024, stream.try_clone()?);
     let mut writer = stream;
     let connect = packet(&mut reader)?.1;
-    let window = receive_max(&connect);
-    // CONNACK: no session, success, no properties.
-    writer.write_all(&[0x20, 3, 0, 0, 0])?;
+    let sending = Sending { qos, v5: connect[6] == 5, window: u64::from(receive_max(&connect)) };
+    // CONNACK: no session, success; in MQTT 5 no properties.
+    writer.write_all(if sending.v5 { &[0x20, 3, 0, 0, 0] } else { &[0x20, 2, 0, 0] })?;
     let subscribe = loop {
         let (kind, body) = packet(&mut reader)?;
         if kind >> 4 == 8 {
@@ -62,8 +62,11 @@ fn serve(stream: TcpStream, readings: u64, qos: u8) -> std::io::Result<()> {
         }
     };
     // SUBACK: the packet id, no properties, QoS granted.
-    writer.write_all(&[0x90, 4, subscribe[0], subscribe[1], 0, qos])?;
-    send(&mut reader, &mut writer, readings, qos, u64::from(window))?;
+    match sending.v5 {
+        true => writer.write_all(&[0x90, 4, subscribe[0], subscribe[1], 0, qos])?,
+        false => writer.write_all(&[0x90, 3, subscribe[0], subscribe[1], qos])?,
+    }
+    sending.send(&mut reader, &mut writer, readings)?;
     // Until the subscriber leaves: answers to pings keep it.
     while let Ok((kind, _)) = packet(&mut reader) {
         if kind >> 4 == 12 {
@@ -73,57 +76,77 @@ fn serve(stream: TcpStream, readings: u64, qos: u8) -> std::io::Result<()> {
     Ok(())
 }
 
-fn send(reader: &mut impl Read, writer: &mut impl Write, readings: u64, qos: u8, window: u64) -> std::io::Result<()> {
-    let (mut sent, mut acked) = (0, 0);
-    let mut buffer = Vec::new();
-    while acked < readings {
-        let room = if qos == 0 { PACKETS_PER_WRITE } else { (acked + window - sent).min(PACKETS_PER_WRITE) };
-        let end = readings.min(sent + room);
-        buffer.clear();
-        (sent..end).for_each(|number| publish(&mut buffer, number, qos));
-        writer.write_all(&buffer)?;
-        sent = end;
-        if qos == 0 {
-            acked = sent;
-        } else if sent < readings && sent < acked + window {
-            continue;
-        } else {
-            let (kind, _) = packet(reader)?;
-            acked += u64::from(kind >> 4 == 4);
-        }
-    }
-    Ok(())
+/// How publishes are sent.
+struct Sending {
+    qos: u8,
+    v5: bool,
+    /// Most that are unacknowledged.
+    window: u64,
 }
 
-/// One MQTT 5 PUBLISH.
-fn publish(out: &mut Vec<u8>, number: u64, qos: u8) {
-    let device = number % DEVICES;
-    let ms = FIRST_MS + number / READINGS_PER_MS;
-    let (temp, hum) = (1500 + (number * 7) % 1000, 300 + (number * 3) % 600);
-    let mut payload = [0u8; 80];
-    let mut cursor = &mut payload[..];
-    let _ = write!(
-        cursor,
-        "{{\"device\":\"d{device:04}\",\"ts\":{ms},\"temp\":{}.{:02},\"hum\":{}.{}}}",
-        temp / 100,
-        temp % 100,
-        hum / 10,
-        hum % 10
-    );
-    let payload_len = 80 - cursor.len();
-    let mut topic = *b"sensors/d0000";
-    let _ = write!(&mut topic[9..], "{device:04}");
-    let id_len = if qos == 0 { 0 } else { 2 };
-    let len = 2 + topic.len() + id_len + 1 + payload_len;
-    debug_assert!(len < 128);
-    out.extend_from_slice(&[0x30 | qos << 1, len as u8, 0, topic.len() as u8]);
-    out.extend_from_slice(&topic);
-    if qos > 0 {
-        let id = (number % 65_535 + 1) as u16;
-        out.extend_from_slice(&id.to_be_bytes());
+impl Sending {
+    fn send(&self, reader: &mut impl Read, writer: &mut impl Write, readings: u64) -> std::io::Result<()> {
+        let (mut sent, mut acked) = (0, 0);
+        let mut buffer = Vec::new();
+        while acked < readings {
+            let open = if self.qos == 0 { u64::MAX } else { acked + self.window - sent };
+            let end = readings.min(sent + open.min(PACKETS_PER_WRITE));
+            buffer.clear();
+            (sent..end).for_each(|number| self.publish(&mut buffer, number));
+            writer.write_all(&buffer)?;
+            sent = end;
+            if self.qos == 0 {
+                acked = sent;
+            } else if sent == readings || sent == acked + self.window {
+                let (kind, _) = packet(reader)?;
+                acked += u64::from(kind >> 4 == 4);
+            }
+        }
+        Ok(())
     }
-    out.push(0);
-    out.extend_from_slice(&payload[..payload_len]);
+
+    /// One PUBLISH.
+    fn publish(&self, out: &mut Vec<u8>, number: u64) {
+        let device = number % DEVICES;
+        let ms = FIRST_MS + number / READINGS_PER_MS;
+        // Noise, so that the store has something to compress that does not repeat.
+        let noise = mix(number);
+        let (temp, hum) = (1500 + noise % 1000, 300 + (noise >> 32) % 600);
+        let mut payload = [0u8; 80];
+        let mut cursor = &mut payload[..];
+        let _ = write!(
+            cursor,
+            "{{\"device\":\"d{device:04}\",\"ts\":{ms},\"temp\":{}.{:02},\"hum\":{}.{}}}",
+            temp / 100,
+            temp % 100,
+            hum / 10,
+            hum % 10
+        );
+        let payload_len = 80 - cursor.len();
+        let mut topic = *b"sensors/d0000";
+        let _ = write!(&mut topic[9..], "{device:04}");
+        let (id_len, properties_len) = (if self.qos == 0 { 0 } else { 2 }, usize::from(self.v5));
+        let len = 2 + topic.len() + id_len + properties_len + payload_len;
+        debug_assert!(len < 128);
+        out.extend_from_slice(&[0x30 | self.qos << 1, len as u8, 0, topic.len() as u8]);
+        out.extend_from_slice(&topic);
+        if self.qos > 0 {
+            let id = (number % 65_535 + 1) as u16;
+            out.extend_from_slice(&id.to_be_bytes());
+        }
+        if self.v5 {
+            out.push(0);
+        }
+        out.extend_from_slice(&payload[..payload_len]);
+    }
+}
+
+/// Steele, Lea and Flood's SplitMix64, <https://doi.org/10.1145/2714064.2660195>.
+fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// First byte and body of the next packet.
@@ -145,8 +168,11 @@ fn packet(reader: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
     Ok((kind, body))
 }
 
-/// The receive maximum (property 0x21) of a CONNECT, 65,535 where it has none.
+/// The receive maximum (property 0x21) of a CONNECT, 65,535 where it has none; mosquitto's 20 in MQTT 3.1.1.
 fn receive_max(connect: &[u8]) -> u16 {
+    if connect[6] != 5 {
+        return 20;
+    }
     let properties = &connect[11..11 + connect[10] as usize];
     let mut at = 0;
     while at < properties.len() {

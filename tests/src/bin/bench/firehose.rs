@@ -23,32 +23,33 @@ pub enum Keeping {
 /// "JSON over MQTT → filter → 1 s window of stats per device → HTTP sink".
 pub struct Firehose {
     pub keeping: Keeping,
+    pub version: &'static str,
     pub qos: u8,
     pub readings: u64,
 }
 
 /// What a bare subscriber needs, seconds of processor time a million messages.
-pub fn bare_subscriber(program: &str, readings: u64, report: &mut Report) -> f64 {
+pub fn bare_subscriber(program: &str, version: &str, readings: u64, report: &mut Report) -> f64 {
     let blaster = Blaster::start(readings, 0);
     let output = Command::new("taskset")
-        .args(["-c", "0", program, &blaster.addr.to_string(), &readings.to_string()])
+        .args(["-c", "0", program, &blaster.addr.to_string(), &readings.to_string(), version])
         .output()
         .expect("taskset and the bare subscriber");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     blaster.finish();
     let seconds: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("seconds of processor time");
     let per_million = seconds / readings as f64 * 1e6;
-    report.figure("bare rumqttc subscriber", "processor time", per_million, "s/M");
+    report.figure(&format!("bare rumqttc subscriber, MQTT {version}"), "processor time", per_million, "s/M");
     per_million
 }
 
 /// MQTT to durable stream, nothing else.
-pub fn ingest_only(readings: u64, bare: f64, report: &mut Report) {
+pub fn ingest_only(version: &str, readings: u64, bare: f64, report: &mut Report) {
     let blaster = Blaster::start(readings, 0);
     let store = "staged_bytes = \"64MiB\"\nmax_bytes = \"4GiB\"";
-    let mut gateway = Gateway::configured(store, &source(blaster.addr, 0));
+    let mut gateway = Gateway::configured(store, &source(blaster.addr, version, 0));
     let measured = run(&mut gateway, Keeping::Disk, readings, |gateway| stored(&gateway.status(), "readings"));
-    let name = "ingest, QoS 0, on disk";
+    let name = &format!("ingest, MQTT {version}, QoS 0, on disk");
     measured.note(name, readings, report);
     report.figure(name, "against a bare subscriber", measured.cpu / readings as f64 * 1e6 / bare, "x");
     note_bytes(name, &gateway, report);
@@ -61,7 +62,7 @@ impl Firehose {
     pub fn measure(&self, name: &str, report: &mut Report) {
         let upstream = Upstream::start();
         let blaster = Blaster::start(self.readings, self.qos);
-        let config = format!("{}{}", source(blaster.addr, self.qos), windows(&upstream.url()));
+        let config = format!("{}{}", source(blaster.addr, self.version, self.qos), windows(&upstream.url()));
         let store = "staged_bytes = \"64MiB\"\nmax_bytes = \"4GiB\"";
         let mut gateway = Gateway::configured(store, &config);
         let measured = run(&mut gateway, self.keeping, self.readings, |gateway| {
@@ -78,6 +79,18 @@ impl Firehose {
         assert!(gateway.stop().success());
         blaster.finish();
     }
+}
+
+/// Resident memory of the same gateway with nothing to do, five seconds after its start.
+pub fn idle(report: &mut Report) {
+    let (upstream, blaster) = (Upstream::start(), Blaster::start(0, 0));
+    let config = format!("{}{}", source(blaster.addr, "5", 0), windows(&upstream.url()));
+    let mut gateway = Gateway::configured("", &config);
+    gateway.start_ready();
+    std::thread::sleep(Duration::from_secs(5));
+    report.figure("idle", "resident memory", gateway.resident_bytes() as f64 / 1048576.0, "MiB");
+    assert!(gateway.stop().success());
+    blaster.finish();
 }
 
 /// What one run took.
@@ -134,11 +147,11 @@ fn note_bytes(name: &str, gateway: &Gateway, report: &mut Report) {
 }
 
 /// A source that subscribes to the sender, and its stream, kept for an hour so that its bytes can be counted.
-pub fn source(addr: SocketAddr, qos: u8) -> String {
+pub fn source(addr: SocketAddr, version: &str, qos: u8) -> String {
     format!(
         "[streams.readings]\nfields = {{ temp = \"f64\", hum = \"f64\" }}\nkeep = \"1h\"\nmax_bytes = \"2GiB\"\n\
          [sources.load]\ntype = \"mqtt\"\nstream = \"readings\"\nurl = \"mqtt://{addr}\"\ntopics = [\"sensors/+\"]\n\
-         client_id = \"bench\"\nqos = {qos}\n[sources.load.decode]\nformat = \"json\"\ndevice = \"/device\"\n\
+         client_id = \"bench\"\nversion = \"{version}\"\nqos = {qos}\n[sources.load.decode]\nformat = \"json\"\ndevice = \"/device\"\n\
          time = \"/ts\"\n"
     )
 }

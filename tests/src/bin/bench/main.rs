@@ -21,21 +21,27 @@ const READINGS_QOS1: u64 = 500_000;
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let (Some(out), Some(bare)) = (args.next(), args.next()) else {
-        eprintln!("usage: bench OUT.json BARE_SUBSCRIBER");
+    let (Some(out), Some(bare), Some(plugins)) = (args.next(), args.next(), args.next()) else {
+        eprintln!("usage: bench OUT.json BARE_SUBSCRIBER PLUGINS.json");
         std::process::exit(2);
     };
     let mut report = Report::default();
+    report.include("plugins", &plugins);
     blaster::pin_to_core_1();
-    let bare = firehose::bare_subscriber(&bare, READINGS, &mut report);
-    firehose::ingest_only(READINGS, bare, &mut report);
-    for (name, keeping, qos, readings) in [
-        ("window, QoS 0, on disk", Keeping::Disk, 0, READINGS),
-        ("window, QoS 0, in memory", Keeping::Memory, 0, READINGS),
-        ("window, QoS 1, on disk", Keeping::Disk, 1, READINGS_QOS1),
-    ] {
-        Firehose { keeping, qos, readings }.measure(name, &mut report);
+    for version in ["5", "3.1.1"] {
+        let bare = firehose::bare_subscriber(&bare, version, READINGS, &mut report);
+        firehose::ingest_only(version, READINGS, bare, &mut report);
     }
+    for (name, keeping, version, qos, readings) in [
+        ("window, MQTT 5, QoS 0, on disk", Keeping::Disk, "5", 0, READINGS),
+        ("window, MQTT 5, QoS 0, in memory", Keeping::Memory, "5", 0, READINGS),
+        ("window, MQTT 3.1.1, QoS 0, on disk", Keeping::Disk, "3.1.1", 0, READINGS),
+        ("window, MQTT 3.1.1, QoS 0, in memory", Keeping::Memory, "3.1.1", 0, READINGS),
+        ("window, MQTT 5, QoS 1, on disk", Keeping::Disk, "5", 1, READINGS_QOS1),
+    ] {
+        Firehose { keeping, version, qos, readings }.measure(name, &mut report);
+    }
+    firehose::idle(&mut report);
     start::to_first_output(&mut report);
     report.write(&out);
 }

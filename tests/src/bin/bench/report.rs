@@ -16,6 +16,12 @@ impl Report {
         entry[format!("{what} ({unit})")] = json!(value);
     }
 
+    /// Takes over what another measurement wrote.
+    pub fn include(&mut self, of: &str, path: &str) {
+        let text = std::fs::read_to_string(path).expect("a file of figures");
+        self.figures.insert(of.into(), serde_json::from_str(&text).expect("JSON"));
+    }
+
     /// Writes the file.
     pub fn write(&self, path: &str) {
         let text = serde_json::to_string_pretty(&self.figures).expect("plain data");

@@ -17,7 +17,7 @@ pub fn to_first_output(report: &mut Report) {
             "{}\n[pipelines.warm]\nfrom = [\"readings\"]\nto = \"warm\"\n[[pipelines.warm.operators]]\n\
              filter = \"threshold\"\nparams = {{ field = \"temp\", above = -100.0 }}\n\
              [sinks.up]\ntype = \"http\"\nfrom = \"warm\"\nurl = \"{}/warm\"\n",
-            source(blaster.addr, 1),
+            source(blaster.addr, "5", 1),
             upstream.url()
         )
     };
