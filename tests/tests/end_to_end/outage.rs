@@ -80,7 +80,7 @@ fn an_unauthorized_backlog_waits_and_is_not_dead_lettered() {
     let mut gateway = Gateway::configured("", &config);
     gateway.start_ready();
     let mut devices = Devices::of(&mosquitto);
-    devices.send_for(1);
+    devices.send_for(outage_seconds());
     gateway.eventually(PATIENCE, "several requests are refused and readiness says so", || {
         let (_, reasons) = gateway.readiness();
         if upstream.requests() >= 4 && reasons.contains("401") { Ok(()) } else { Err(reasons) }
