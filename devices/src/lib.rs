@@ -14,6 +14,7 @@ pub mod serial;
 pub mod simulator;
 mod source;
 mod status;
+mod words;
 
 pub use decode::{DecodeError, DecodeOptions, Decoder};
 pub use intake::{Intake, Loss, LossReason, Parcel, Receipt, Refusal};

@@ -10,6 +10,7 @@ use super::row::Row;
 use super::value::Found;
 use super::{COPIED_BYTES_MAX, DecodeOptions, READINGS_MAX, Target};
 use crate::OptionsError;
+use crate::words::words;
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
 use tidegate_record::{BatchBuilder, Schema};
 
@@ -233,16 +234,4 @@ fn not_json(error: &simd_json::Error, frame: &[u8]) -> DecodeError {
         Ok(_) => words(&format!("{:?}", error.error())),
     };
     DecodeError::NotJson { problem, at: error.index().min(frame.len()) }
-}
-
-/// `ExpectedObjectColon` → `expected object colon`.
-fn words(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && !out.is_empty() {
-            out.push(' ');
-        }
-        out.push(c.to_ascii_lowercase());
-    }
-    out
 }

@@ -1,6 +1,7 @@
 //! Why there is no connection, as a sentence that says what to do.
 
 use super::address::Address;
+use crate::words::words;
 use rumqttc::tokio_rustls::rustls;
 use rumqttc::{ConnectionError, StateError, TlsError, v5};
 use std::io;
@@ -57,18 +58,6 @@ pub(super) fn of_v5(error: &v5::ConnectionError, address: &Address) -> String {
         },
         error => error.to_string(),
     }
-}
-
-/// `NotAuthorized` → `not authorized`.
-pub(super) fn words(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && !out.is_empty() {
-            out.push(' ');
-        }
-        out.push(c.to_ascii_lowercase());
-    }
-    out
 }
 
 fn io_reason(error: &io::Error, address: &Address) -> String {

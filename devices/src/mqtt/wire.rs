@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::reason;
 use super::{Options, Qos, Version};
+use crate::words::words;
 use bytes::Bytes;
 use rumqttc::{Outgoing, Transport, v5};
 use std::borrow::Cow;
@@ -257,7 +258,7 @@ fn signal_v5(event: v5::Event) -> Signal {
                 .iter()
                 .map(|code| match code {
                     SubscribeReasonCode::Success(qos) => Ok(*qos != QoS::AtMostOnce),
-                    code => Err(reason::words(&format!("{code:?}"))),
+                    code => Err(words(&format!("{code:?}"))),
                 })
                 .collect(),
         ),
