@@ -5,7 +5,7 @@
 
 use crate::hand::Hand;
 use crate::status::Metrics;
-use crate::{Handle, Intake, Parcel, Refusal, State};
+use crate::{Handle, Intake, Loss, LossReason, Parcel, Refusal, State};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use futures::task::AtomicWaker;
@@ -28,8 +28,10 @@ pub(crate) struct Shared<S> {
     pub durable: AtomicU64,
     /// Wakes the reading task when `durable` moved or the commits ended.
     pub reader: AtomicWaker,
-    /// The commits ended: all is durable after a drain, or the store failed.
+    /// The commits ended: all is durable after a drain, or given up, or the store failed.
     pub ended: AtomicBool,
+    /// The drain gave up what the store had no room for.
+    pub gave_up: AtomicBool,
 }
 
 /// What a source keeps under the lock.
@@ -39,6 +41,10 @@ pub(crate) trait Stock: Send + 'static {
     fn draining(&self) -> bool;
     /// The wire stands still until a commit.
     fn hurry(&self) -> bool;
+    /// Whoever sent what is not acknowledged sends it again.
+    fn is_sent_again(&self) -> bool {
+        false
+    }
     /// Adds to a parcel what goes with it.
     fn seal(&mut self, _number: u64, _parcel: &mut Parcel) {}
 }
@@ -51,6 +57,7 @@ impl<S> Shared<S> {
             durable: AtomicU64::new(0),
             reader: AtomicWaker::new(),
             ended: AtomicBool::new(false),
+            gave_up: AtomicBool::new(false),
         })
     }
 
@@ -85,6 +92,8 @@ enum Look {
     Nothing,
     Until(Instant),
     Due,
+    /// A drain has no time to wait for room.
+    GiveUp,
     Done,
 }
 
@@ -113,6 +122,10 @@ impl<S: Stock> Commits<S> {
                     self.hand_over()?;
                     continue;
                 }
+                Look::GiveUp => {
+                    self.give_up()?;
+                    continue;
+                }
                 Look::Until(until) => Some(until),
                 Look::Nothing => None,
             };
@@ -135,6 +148,13 @@ impl<S: Stock> Commits<S> {
     fn look(&mut self) -> Look {
         let shared = self.shared.clone();
         let mut stock = shared.stock();
+        if stock.draining() && self.refused.is_some() {
+            return Look::GiveUp;
+        }
+        if shared.gave_up.load(Ordering::Acquire) && stock.is_sent_again() {
+            // A later parcel must not become durable: acks count up to it.
+            return if self.under_way.is_empty() { Look::Done } else { Look::Nothing };
+        }
         if stock.hand().is_empty() {
             self.since = None;
             let done = stock.draining() && self.under_way.is_empty() && self.refused.is_none();
@@ -164,6 +184,22 @@ impl<S: Stock> Commits<S> {
         };
         self.metrics.publish(&self.handle);
         self.commit(number, parcel)
+    }
+
+    /// The store has no room and the gateway is to stop: what is sent again is left to its sender, all else is lost, and
+    /// the ledger says so.
+    fn give_up(&mut self) -> Result<(), String> {
+        let Some(Refused { number, parcel, .. }) = self.refused.take() else { return Ok(()) };
+        self.shared.gave_up.store(true, Ordering::Release);
+        if self.shared.stock().is_sent_again() {
+            return Ok(());
+        }
+        let lost = parcel.records.iter().chain(&parcel.dead_letters).map(|batch| batch.rows() as u64).sum();
+        let mut losses = parcel.losses;
+        // A dead letter that is not kept was counted as not decoded before.
+        losses.retain(|loss| loss.reason != LossReason::Decode);
+        losses.push(Loss { reason: LossReason::Full, count: lost });
+        self.commit(number, Parcel { losses, hurry: true, ..Default::default() })
     }
 
     fn try_again(&mut self) -> Result<(), String> {

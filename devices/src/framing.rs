@@ -10,6 +10,9 @@ pub const LONG_FRAME_KEPT: usize = 256;
 pub enum Frame<'a> {
     /// A frame, without its delimiter.
     Whole(&'a [u8]),
+    /// What came before the first delimiter where reading began in the middle: the end of a frame, or a whole one, and
+    /// nobody can tell.
+    Begun(&'a [u8]),
     /// A frame longer than the limit: its first bytes (at most [`LONG_FRAME_KEPT`]) and its true length.
     TooLong {
         /// Its first bytes.
@@ -34,6 +37,8 @@ pub struct Framer {
     /// Bytes thrown away of the frame in hand, which is too long.
     skipped: u64,
     resyncs: u64,
+    /// The frame in hand may have begun before its first byte here.
+    begun: bool,
 }
 
 impl Framer {
@@ -53,7 +58,13 @@ impl Framer {
             searched: 0,
             skipped: 0,
             resyncs: 0,
+            begun: false,
         }
+    }
+
+    /// The next byte may be one in the middle of a frame.
+    pub fn in_the_middle(&mut self) {
+        self.begun = true;
     }
 
     /// Takes the next bytes and hands every frame that ends in them to `frame`.
@@ -73,7 +84,7 @@ impl Framer {
         self.skip();
     }
 
-    /// How many frames were too long.
+    /// How many frames were too long, or had begun before reading did.
     pub fn resyncs(&self) -> u64 {
         self.resyncs
     }
@@ -89,6 +100,7 @@ impl Framer {
         let mut found = &self.held[start..end];
         let mut bytes = found.len() as u64 + self.skipped;
         self.skipped = 0;
+        let begun = std::mem::take(&mut self.begun);
         if self.trim_cr && found.last() == Some(&b'\r') {
             found = &found[..found.len() - 1];
             bytes -= 1;
@@ -97,6 +109,9 @@ impl Framer {
             self.resyncs += 1;
             let kept = LONG_FRAME_KEPT.min(self.frame_bytes_max);
             frame(Frame::TooLong { first: &found[..found.len().min(kept)], bytes });
+        } else if begun && !found.is_empty() {
+            self.resyncs += 1;
+            frame(Frame::Begun(found));
         } else if !found.is_empty() {
             frame(Frame::Whole(found));
         }
@@ -124,6 +139,7 @@ mod tests {
     #[derive(Debug, PartialEq, Eq, Clone)]
     enum Seen {
         Whole(Vec<u8>),
+        Begun(Vec<u8>),
         TooLong(Vec<u8>, u64),
     }
 
@@ -134,6 +150,7 @@ mod tests {
             framer.push(piece, |frame| {
                 seen.push(match frame {
                     Frame::Whole(bytes) => Seen::Whole(bytes.to_vec()),
+                    Frame::Begun(bytes) => Seen::Begun(bytes.to_vec()),
                     Frame::TooLong { first, bytes } => Seen::TooLong(first.to_vec(), bytes),
                 });
             });
@@ -147,6 +164,21 @@ mod tests {
         let (seen, resyncs, _) = cut(Framer::lines(16), [&b"a,1\r\nb,2\n\n\r\nc"[..], b",3\nrest"]);
         let whole = |text: &str| Seen::Whole(text.into());
         assert_eq!(seen, [whole("a,1"), whole("b,2"), whole("c,3")]);
+        assert_eq!(resyncs, 0);
+    }
+
+    #[test]
+    fn what_may_have_begun_before_the_first_byte_is_told_from_whole_frames() {
+        let cut_in = |bytes: &'static [u8]| {
+            let mut framer = Framer::lines(16);
+            framer.in_the_middle();
+            cut(framer, [bytes])
+        };
+        let (seen, resyncs, _) = cut_in(b"2,21.5\r\nd1,22\n");
+        assert_eq!(seen, [Seen::Begun(b"2,21.5".to_vec()), Seen::Whole(b"d1,22".to_vec())]);
+        assert_eq!(resyncs, 1);
+        let (seen, resyncs, _) = cut_in(b"\nd1,22\n");
+        assert_eq!(seen, [Seen::Whole(b"d1,22".to_vec())]);
         assert_eq!(resyncs, 0);
     }
 

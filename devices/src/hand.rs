@@ -19,6 +19,7 @@ pub(crate) struct Hand {
     /// The number of the parcel this will be; the first is 1.
     number: u64,
     bytes: usize,
+    row_bytes: usize,
     undecoded: u64,
     dropped: u64,
     /// The store has no room at present.
@@ -37,7 +38,10 @@ struct Tally {
 
 impl Hand {
     pub fn new(source: &str, decoder: Decoder) -> Self {
+        // Device, time and eight bytes a field.
+        let row_bytes = 12 + 8 * decoder.schema().fields().len();
         Hand {
+            row_bytes,
             builder: BatchBuilder::new(decoder.schema().clone()),
             decoder,
             full: Vec::new(),
@@ -68,7 +72,9 @@ impl Hand {
         match self.decoder.decode(topic, frame, wall, &mut self.builder) {
             Ok(0) => false,
             Ok(records) => {
-                self.bytes += frame.len();
+                // Small values grow to columns, and the topic's are copied into each record.
+                let columns = records * (self.row_bytes + topic.map_or(0, str::len));
+                self.bytes += frame.len().max(columns);
                 self.tally.records += records as u64;
                 if self.builder.rows() >= ROWS_MAX {
                     self.cut();
@@ -102,7 +108,7 @@ impl Hand {
     }
 
     pub fn rows(&self) -> usize {
-        self.full.iter().map(|b| b.rows()).sum::<usize>() + self.builder.rows()
+        self.full.iter().map(|b| b.rows()).sum::<usize>() + self.builder.rows() + self.letters.rows()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -151,7 +157,7 @@ impl Hand {
     #[cold]
     fn letter(&mut self, cause: Cause<'_>, frame: &[u8], bytes: u64, wall: Wall) {
         self.letters.push(cause, frame, bytes, wall);
-        self.bytes += frame.len().min(LETTER_BYTES_MAX);
+        self.bytes += frame.len().min(LETTER_BYTES_MAX) + cause.reason.len() + cause.origin.len() + self.row_bytes;
         self.undecoded += 1;
         self.tally.dead_letters += 1;
     }

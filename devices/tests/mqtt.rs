@@ -6,7 +6,7 @@ use common::{Custody, Mosquitto, Running, eventually, publish, publish_readings}
 use rumqttc::QoS;
 use std::time::Duration;
 use tidegate_devices::mqtt::{Options, Qos, Version};
-use tidegate_devices::{LossReason, State};
+use tidegate_devices::{DecodeOptions, LossReason, State};
 
 const BOTH: [Version; 2] = [Version::V5, Version::V311];
 
@@ -209,6 +209,48 @@ async fn a_drain_commits_and_acknowledges_what_is_in_hand() {
         assert_eq!((status.state, status.unacked), (State::Stopped, 0), "{version:?}");
         assert_eq!(custody.temps(), numbers(0..3));
     }
+}
+
+/// The broker keeps them: waiting for room would cost the stages behind the source their time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_of_a_full_store_does_not_wait_for_room_and_acknowledges_nothing() {
+    for version in BOTH {
+        let broker = Mosquitto::start().await;
+        let custody = Custody::prompt();
+        custody.set_full(true);
+        let source = Running::mqtt(broker.options(version), &custody);
+        source.connected().await;
+        publish_readings(broker.port, 0..10).await;
+        eventually(|| source.handle.status().unacked, |&n| n == 10).await;
+        let status = source.drain().await;
+        assert_eq!((status.state, custody.parcels()), (State::Stopped, 0), "{version:?}");
+
+        let next = Custody::prompt();
+        let source = Running::mqtt(broker.options(version), &next);
+        eventually(|| next.temps(), |t| *t == numbers(0..10)).await;
+        source.crash().await;
+    }
+}
+
+/// Their packet ids may be those of other messages by now, and nothing in the payload tells one reading from the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_gateway_takes_readings_without_a_time_again() {
+    let broker = Mosquitto::start().await;
+    let custody = Custody::holding();
+    let timeless = || {
+        let options = broker.options(Version::V5);
+        Options { decode: DecodeOptions { time: None, ..options.decode }, ..options }
+    };
+    let source = Running::mqtt(timeless(), &custody);
+    source.connected().await;
+    publish_readings(broker.port, 0..10).await;
+    eventually(|| custody.temps(), |t| *t == numbers(0..10)).await;
+    source.crash().await;
+    let next = Custody::with_state(custody.last_state());
+    let source = Running::mqtt(timeless(), &next);
+    eventually(|| next.temps(), |t| *t == numbers(0..10)).await;
+    assert_eq!(source.handle.status().redelivered, 0);
+    source.crash().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,7 @@ async fn a_simulated_meter_is_read_to_the_last_line() {
     let custody = Custody::prompt();
     let source = start(options(pty.path.clone()), &custody);
     source.connected().await;
+    pty.far.write_all(b"\n").await.unwrap();
     let fleet = simulator::Options { devices: 5, rate: 5_000.0, ..Default::default() };
     let sent: Vec<_> = Simulator::new(fleet.clone()).take(500).collect();
     let written = write_lines(&mut pty.far, Simulator::new(fleet), Some(500), CancellationToken::new()).await.unwrap();
@@ -60,7 +61,7 @@ async fn noise_and_endless_lines_are_set_aside_and_reading_goes_on() {
     let custody = Custody::prompt();
     let source = start(options(pty.path.clone()), &custody);
     source.connected().await;
-    let mut bytes = b"d1,1000,1.5,40\r\nnonsense\n".to_vec();
+    let mut bytes = b"\nd1,1000,1.5,40\r\nnonsense\n".to_vec();
     bytes.extend(vec![b'x'; 5_000]);
     bytes.extend(b"\nd1,2000,2.5,41\n");
     pty.far.write_all(&bytes).await.unwrap();
@@ -87,7 +88,7 @@ async fn a_port_that_goes_away_is_opened_again() {
         std::fs::OpenOptions::new()
             .write(true)
             .open(dir.path().join("a"))
-            .and_then(|mut far| std::io::Write::write_all(&mut far, format!("d1,1000,{number},40\n").as_bytes()))
+            .and_then(|mut far| std::io::Write::write_all(&mut far, format!("\nd1,1000,{number},40\n").as_bytes()))
             .unwrap();
         eventually(|| custody.temps().len(), |&n| n == number).await;
         wire.kill().unwrap();
@@ -135,6 +136,7 @@ async fn a_full_store_drops_the_newest_frames_and_reading_goes_on() {
     let source = start(Options { framing, ..options(pty.path.clone()) }, &custody);
     source.connected().await;
     let total = 12_000;
+    pty.far.write_all(b"|").await.unwrap();
     for number in 0..total {
         pty.far.write_all(format!("d1,1000,{number},40|").as_bytes()).await.unwrap();
     }
@@ -146,4 +148,30 @@ async fn a_full_store_drops_the_newest_frames_and_reading_goes_on() {
     assert_eq!(kept.len() as u64 + status.dropped, total);
     assert!(kept.iter().enumerate().all(|(at, &temp)| temp == at as f64), "the newest went");
     source.crash().await;
+}
+
+/// The plug went in while the meter was writing a line.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_line_that_began_before_the_port_was_open_is_no_reading() {
+    let mut pty = Pty::open().unwrap();
+    pty.far.write_all(b"2,1000,1.5,40\nd42,1000,2.5,40\n").await.unwrap();
+    let custody = Custody::prompt();
+    let source = start(options(pty.path.clone()), &custody);
+    eventually(|| custody.temps(), |t| *t == [2.5]).await;
+    let letters = eventually(|| custody.letters(), |l| l.len() == 1).await;
+    assert_eq!((&letters[0]["stage"], &letters[0]["frame_bytes"]), (&"frame".into(), &13.into()));
+    assert_eq!(source.drain().await.resyncs, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_of_a_full_store_does_not_wait_for_room_and_says_what_is_lost() {
+    let mut pty = Pty::open().unwrap();
+    let custody = Custody::prompt();
+    custody.set_full(true);
+    let source = start(options(pty.path.clone()), &custody);
+    source.connected().await;
+    pty.far.write_all(b"\nd1,1000,1.5,40\nd1,2000,2.5,40\nnonsense\n").await.unwrap();
+    eventually(|| source.handle.status().frames, |&n| n == 3).await;
+    assert_eq!(source.drain().await.state, State::Stopped);
+    assert_eq!((custody.temps(), custody.lost(LossReason::Full)), (vec![], 3));
 }

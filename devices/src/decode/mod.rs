@@ -73,6 +73,11 @@ impl Decoder {
         Ok(Decoder { wire, topic, schema, times, places, memory, loose })
     }
 
+    /// Whether readings bring their own time.
+    pub fn reads_time(&self) -> bool {
+        self.places.time_expected
+    }
+
     /// The fields of the records made here.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema

@@ -71,7 +71,10 @@ impl Source {
             Version::V5 => Size::Told(options.receive_max.into()),
             Version::V311 => Size::unknown(),
         });
-        if let Some(state) = intake.state()
+        // Since the list was stored its acks were sent, and the broker may have given their packet ids to other messages:
+        // only a payload with a time of its own is surely the same reading.
+        if decoder.reads_time()
+            && let Some(state) = intake.state()
             && !window.restore(&state)
         {
             tracing::warn!(source = handle.name(), "stored state is unknown: redelivered messages may be stored twice");

@@ -139,7 +139,7 @@ impl Reader {
         let acknowledged = stock.window.len() == 0 || !self.connected;
         drop(stock);
         // After a failure of the store nothing more is acknowledged.
-        let failed = self.handle.status_is(State::Failed);
+        let failed = self.handle.status_is(State::Failed) || self.shared.gave_up.load(Ordering::Acquire);
         if self.goodbye.is_none() && self.ended() && (acknowledged || failed) {
             if !self.connected {
                 return Poll::Ready(Step::Quit);

@@ -105,6 +105,10 @@ impl commits::Stock for Stock {
         self.window.is_full() || self.overflowed
     }
 
+    fn is_sent_again(&self) -> bool {
+        self.acknowledges
+    }
+
     fn seal(&mut self, number: u64, parcel: &mut Parcel) {
         if self.acknowledges {
             self.window.learn();

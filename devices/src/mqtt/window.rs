@@ -4,7 +4,8 @@
 //! list until its ack is known to be *written*: as long as it was not, the broker cannot have given its packet id to
 //! another message, so that a redelivery (DUP, same packet id, same payload) can only be the message we hold. An ack that
 //! was written but lost on the way brings the message back unrecognised: then it is taken twice, never lost. The list
-//! travels with every parcel as the source's state, so that a restarted gateway recognises redeliveries too.
+//! travels with every parcel as the source's state, so that a restarted gateway recognises redeliveries too: there the
+//! broker may have used a packet id again, so it is asked only of payloads that bring their own time.
 
 use std::collections::{HashMap, VecDeque};
 

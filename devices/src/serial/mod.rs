@@ -16,8 +16,10 @@ use crate::letters::Cause;
 use crate::{Decoder, Handle, Intake, OptionsError, State};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tidegate_record::Schema;
 use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
 use tokio_serial::SerialStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -95,6 +97,9 @@ impl commits::Stock for Stock {
     }
 }
 
+/// A line that is silent for so long after the port was opened is between two frames: at 300 bit/s a character takes 33 ms.
+const GAP: Duration = Duration::from_millis(100);
+
 struct Reader {
     options: Options,
     shared: Arc<Shared<Stock>>,
@@ -144,6 +149,8 @@ impl Reader {
         };
         let origin = self.options.port.display().to_string();
         let mut bytes = vec![0; READ_BYTES];
+        let opened = Instant::now();
+        let mut silent = true;
         loop {
             let count = match port.read(&mut bytes).await {
                 // A hang-up reads as the end, EIO or ENXIO, depending on the driver.
@@ -151,6 +158,9 @@ impl Reader {
                 Ok(count) => count,
                 Err(error) => return port::read_reason(&error, &origin),
             };
+            if std::mem::take(&mut silent) && opened.elapsed() < GAP {
+                framer.in_the_middle();
+            }
             backoff.reset();
             self.handle.works();
             self.take(&mut framer, &bytes[..count], &origin);
@@ -165,6 +175,10 @@ impl Reader {
         framer.push(bytes, |frame| match frame {
             Frame::Whole(frame) if stock.hand.admits_newest(frame.len()) => {
                 stock.hand.take(None, origin, frame, wall);
+            }
+            Frame::Begun(frame) if stock.hand.admits_newest(frame.len()) => {
+                let reason = "it may have begun before the port was open: its first bytes may be missing";
+                stock.hand.set_aside(Cause { stage: "frame", reason, origin }, frame, frame.len() as u64, wall);
             }
             Frame::TooLong { first, bytes } if stock.hand.admits_newest(first.len()) => {
                 let max = self.options.frame_bytes_max;

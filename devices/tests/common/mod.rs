@@ -275,7 +275,8 @@ impl Intake for Custody {
         if inner.failed {
             return Err(Refusal::Failed("the store is poisoned".into()));
         }
-        if inner.full {
+        // As the store does: what appends nothing has room.
+        if inner.full && !(parcel.records.is_empty() && parcel.dead_letters.is_empty()) {
             return Err(Refusal::Full(parcel));
         }
         let state = parcel.state.clone();

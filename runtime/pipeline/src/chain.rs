@@ -13,6 +13,8 @@ use tidegate_sandbox::{ConfigureError, Halted, Kind, Runner};
 pub struct Chain {
     operators: Vec<Box<dyn Operator>>,
     counts: Vec<(u64, u64)>,
+    /// The fields of what comes in.
+    input: Arc<Schema>,
     schema: Arc<Schema>,
     fingerprint: u64,
 }
@@ -71,7 +73,7 @@ impl Chain {
             operators.push(operator);
         }
         let counts = vec![(0, 0); operators.len()];
-        Ok(Chain { operators, counts, schema, fingerprint: fingerprint(options, input) })
+        Ok(Chain { operators, counts, input: input.clone(), schema, fingerprint: fingerprint(options, input) })
     }
 
     /// The fields of what comes out.
@@ -96,7 +98,8 @@ impl Chain {
 
     /// Takes an entry through all operators. `verdicts`: what faulted at this entry when it was live.
     pub(crate) fn process(&mut self, entry: &Entry, verdicts: &Verdicts) -> Result<Outcome, Halted> {
-        let mut rows = Rows::of(entry.batch.clone());
+        // Blocks keep the fields they were appended with, which may be those of an earlier configuration.
+        let mut rows = Rows::of(Batch::fitted(&entry.batch, &self.input));
         let mut trouble = Vec::new();
         for (index, operator) in self.operators.iter_mut().enumerate() {
             let verdict = verdicts.at(entry, index);

@@ -94,6 +94,8 @@ fn replay(
     while at.iter().zip(to).any(|(at, to)| at < to) {
         let Some(entry) = merge.next()? else { break };
         if entry.first >= to[entry.input] {
+            // What lay before it is gone: there is nothing more to replay of this input.
+            at[entry.input] = to[entry.input];
             continue;
         }
         chain.process(&entry, &mark.verdicts).map_err(StartError::halted)?;

@@ -7,6 +7,7 @@ use crate::mark::{self, Checkpoint, Mark, VERDICTS_MAX};
 use crate::merge::Merge;
 use crate::recover::recover;
 use crate::{PipelineOptions, trouble};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tidegate_record::{BATCH_BYTES_MAX, Batch, Clock, ROWS_MAX, Schema};
 use tidegate_sandbox::Halted;
@@ -81,16 +82,18 @@ impl Pipeline {
     pub fn run(self, tokio: &Tokio, drain: &CancellationToken) {
         let handle = self.handle.clone();
         let producer = self.producer.clone();
-        match self.begin().and_then(|mut running| running.run(tokio, drain)) {
-            Ok(()) => handle.update(|s| s.state = State::Stopped),
-            Err(error) => {
-                tracing::error!(producer = &*producer, "the pipeline stopped: {error}");
-                handle.update(|s| {
-                    s.state = State::Failed;
-                    s.reason = Some(error.to_string());
-                });
-            }
-        }
+        // Nothing of it is used after a panic but the handle.
+        let work = AssertUnwindSafe(|| self.begin().and_then(|mut running| running.run(tokio, drain)));
+        let reason = match catch_unwind(work) {
+            Ok(Ok(())) => return handle.update(|s| s.state = State::Stopped),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "a defect of the gateway (its log has the panic): restart it, and report the defect".into(),
+        };
+        tracing::error!(producer = &*producer, reason, "the pipeline stopped");
+        handle.update(|s| {
+            s.state = State::Failed;
+            s.reason = Some(reason);
+        });
     }
 
     fn begin(mut self) -> Result<Running, StartError> {
@@ -169,12 +172,21 @@ impl Running {
             if let Some(due) = self.pipeline.chain.due() {
                 self.pipeline.store.tick_at(&self.inputs[0], due);
             }
-            tokio.block_on(async {
+            let interval = self.pipeline.options.checkpoint_interval;
+            let silent = tokio.block_on(async {
                 tokio::select! {
-                    () = self.merge.ready() => {}
-                    () = drain.cancelled() => {}
+                    () = self.merge.ready() => false,
+                    () = drain.cancelled() => false,
+                    // A silent input needs its checkpoint too: it is held back to the last one.
+                    () = tokio::time::sleep(interval), if self.since.arrival.is_some() => true,
                 }
             });
+            if silent {
+                let commit = self.checkpoint(Commit::by(&self.session))?;
+                if self.send(commit, tokio, drain)? == Sent::Abandoned {
+                    return Ok(());
+                }
+            }
         }
     }
 
@@ -188,10 +200,12 @@ impl Running {
 
     /// Processes up to a batch's worth of entries and commits.
     fn turn(&mut self, tokio: &Tokio, drain: &CancellationToken) -> Result<Turn, StartError> {
-        let (mut rows, mut outputs, mut commit) = (0, Vec::new(), Commit::by(&self.session));
-        while rows < ROWS_MAX {
+        let (mut rows, mut bytes) = (0, 0);
+        let (mut outputs, mut commit) = (Vec::new(), Commit::by(&self.session));
+        while rows < ROWS_MAX && bytes < BATCH_BYTES_MAX {
             let Some(entry) = self.merge.next()? else { break };
             rows += entry.batch.rows().max(1);
+            bytes += entry.batch.memory_bytes();
             self.entry(&entry, &mut commit, &mut outputs)?;
         }
         if rows == 0 {

@@ -4,12 +4,15 @@ use crate::entry::Entry;
 use crate::handle::Status;
 use crate::operator::Trouble;
 use std::sync::Arc;
-use tidegate_record::{Batch, BatchBuilder, streams};
+use tidegate_record::{BatchBuilder, streams};
 use tidegate_sandbox::Fault;
 use tidegate_store::{Append, Commit, Loss, LossReason, Partition};
 
 /// Most bytes of a fault's message and backtrace in a dead letter.
 const REASON_BYTES_MAX: usize = 2048;
+
+/// Most bytes of a record (as JSON) that its dead letter keeps; `frame_bytes` has its true length.
+const FRAME_BYTES_MAX: usize = 64 * 1024;
 
 /// What the dead letters and ledger entries of one entry say of where they come from.
 pub(crate) struct Report<'a> {
@@ -103,7 +106,7 @@ impl<'a> Letters<'a> {
         if !plugin.is_empty() {
             b.text(3, plugin);
         }
-        b.bytes(4, frame);
+        b.bytes(4, &frame[..frame.len().min(FRAME_BYTES_MAX)]);
         b.integer(5, frame.len() as i64);
         let name = self.report.producer.replace('/', ":");
         if b.end_row(&name, self.report.wall).is_err() {
@@ -111,9 +114,9 @@ impl<'a> Letters<'a> {
         }
     }
 
-    fn finish(mut self) -> Option<Append> {
-        let batch: Batch = self.builder.finish();
-        (batch.rows() > 0).then(|| Append { stream: streams::DEAD_LETTERS.into(), batch: Arc::new(batch) })
+    fn finish(mut self) -> impl Iterator<Item = Append> {
+        let pieces = Arc::new(self.builder.finish()).pieces().into_iter();
+        pieces.map(|batch| Append { stream: streams::DEAD_LETTERS.into(), batch })
     }
 }
 

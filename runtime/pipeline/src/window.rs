@@ -224,7 +224,7 @@ impl Device {
     /// The start of the window `time` falls into; the newest open window is tried before dividing.
     fn start_of(&self, time: i64, size: i64) -> i64 {
         match self.open.last() {
-            Some(o) if time >= o.start && time - o.start < size => o.start,
+            Some(o) if time >= o.start && time.checked_sub(o.start).is_some_and(|d| d < size) => o.start,
             _ => time.saturating_sub(time.rem_euclid(size)),
         }
     }

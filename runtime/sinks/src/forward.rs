@@ -36,9 +36,11 @@ use crate::Upstream;
 use backoff::Backoff;
 use cursors::Cursors;
 use cut::{Cut, Lane};
+use futures::FutureExt;
 use futures::future::select_all;
 use settle::Settled;
 use status::Reporter;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_record::Clock;
@@ -108,12 +110,16 @@ impl Forward {
         tracing::info!(sink = options.name, stream = options.stream, upstream = upstream.place(), "sink begins");
         let backoff = Backoff::new(options.backoff_min, options.backoff_max);
         let mut sink = Sink { store, upstream, reporter, drain, lanes, cursors, backoff, refused_in_row: 0 };
-        let result = sink.forward().await;
+        // Nothing of it is used after a panic but the reporter.
+        let result = AssertUnwindSafe(sink.forward()).catch_unwind().await;
         match &result {
-            Ok(()) => sink.reporter.idle(),
-            Err(error) => sink.reporter.failed(error.to_string()),
+            Ok(Ok(())) => sink.reporter.idle(),
+            Ok(Err(error)) => sink.reporter.failed(error.to_string()),
+            Err(_) => sink
+                .reporter
+                .failed("a defect of the gateway (its log has the panic): restart it, and report the defect".into()),
         }
-        result
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

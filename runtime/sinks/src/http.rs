@@ -69,7 +69,8 @@ impl Http {
         let body = self.body.insert(body).clone();
         let mut response = self.send(request, &body).await;
         if let Ok(answer) = &response
-            && answer.status() == StatusCode::UNAUTHORIZED
+            // Some gateways answer 403 where a token has expired.
+            && matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             && self.token_changed()
         {
             response = self.send(request, &body).await;

@@ -1,7 +1,7 @@
 //! A bounded run of records as columns.
 
 use crate::column::pick;
-use crate::{Blobs, Column, Row, Schema};
+use crate::{Blobs, Column, Field, Row, Schema};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -221,6 +221,21 @@ impl Batch {
     /// The same records with other columns (what a transform or a detector makes of them).
     pub fn with_columns(&self, schema: Arc<Schema>, columns: Vec<Column>) -> Result<Self, BatchError> {
         Batch::from_parts(schema, self.devices.clone(), self.device_ids.clone(), self.times.clone(), columns)
+    }
+
+    /// The same records with the fields of `schema`: values of a field of the same name and scalar are kept, all others
+    /// are null. The batch itself where it has this schema already.
+    pub fn fitted(batch: &Arc<Self>, schema: &Arc<Schema>) -> Arc<Self> {
+        if Arc::ptr_eq(&batch.schema, schema) || batch.schema == *schema {
+            return batch.clone();
+        }
+        let column = |field: &Field| {
+            let same =
+                batch.schema.position(&field.name).filter(|&at| batch.schema.fields()[at].scalar == field.scalar);
+            same.map_or_else(|| Column::nulls(field.scalar, batch.rows()), |at| batch.columns[at].clone())
+        };
+        let columns = schema.fields().iter().map(column).collect();
+        Arc::new(Batch { schema: schema.clone(), columns, ..Batch::clone(batch) })
     }
 
     /// One batch of several of one schema, in order. Empty input gives `None`.

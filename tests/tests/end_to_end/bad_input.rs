@@ -81,7 +81,7 @@ fn a_broker_and_a_port_that_are_not_there_are_named_and_harm_no_other_source() {
         (503, reasons) if reasons.contains(&nobody[7..]) && reasons.contains("/dev/serial/by-id/not-there") => Ok(()),
         (status, reasons) => Err(format!("{status} {reasons}")),
     });
-    line.send(b"m1,1767225600000,21.5\n");
+    line.send(b"\nm1,1767225600000,21.5\n");
     gateway.eventually(PATIENCE, "the third source's reading is delivered", || {
         match upstream.accepted_count("/cloud") {
             1 => Ok(()),

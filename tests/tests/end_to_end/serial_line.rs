@@ -12,7 +12,7 @@ fn readings_come_over_a_serial_line_that_hangs_up_and_comes_back() {
     let upstream = Upstream::start();
     let mut gateway = Gateway::configured("", &(meter(&line) + &http_sink("cloud", "meter", &upstream.url())));
     gateway.start_ready();
-    line.send(b"# a comment\nm1,1767225600000,21.5\nm1,17672");
+    line.send(b"\n# a comment\nm1,1767225600000,21.5\nm1,17672");
     line.send(b"25601000,21.6\r\n");
     let temps = |upstream: &Upstream| -> Vec<f64> {
         let records = upstream.accepted();
@@ -33,7 +33,7 @@ fn readings_come_over_a_serial_line_that_hangs_up_and_comes_back() {
     });
     line.plug();
     gateway.ready(PATIENCE);
-    line.send(b"m1,1767225602000,21.7\n");
+    line.send(b"\nm1,1767225602000,21.7\n");
     arrived(&[21.5, 21.6, 21.7]);
 }
 

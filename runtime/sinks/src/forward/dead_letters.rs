@@ -3,7 +3,7 @@
 use crate::Request;
 use crate::upstream::{Record, Refused};
 use std::sync::Arc;
-use tidegate_record::{BatchBuilder, ROWS_MAX, streams};
+use tidegate_record::{BatchBuilder, streams};
 use tidegate_store::Append;
 
 /// Most bytes of a refused record (as JSON) kept in its dead letter; `frame_bytes` has its true length.
@@ -16,21 +16,15 @@ pub const REASON_BYTES_MAX: usize = 512;
 pub(super) fn of(sink: &str, request: &Request, refused: &[Refused], wall: i64) -> Vec<Append> {
     let mut builder = BatchBuilder::new(Arc::new(streams::dead_letters()));
     let stream: Arc<str> = streams::DEAD_LETTERS.into();
-    let mut appends = Vec::new();
     for (record, reason) in records(request, refused) {
         set(&mut builder, &record, reason);
         // A sink's name is a configured name and so always a device's.
         if builder.end_row(sink, wall).is_err() {
             builder.rollback();
         }
-        if builder.rows() == ROWS_MAX {
-            appends.push(Append { stream: stream.clone(), batch: Arc::new(builder.finish()) });
-        }
     }
-    if builder.rows() > 0 {
-        appends.push(Append { stream, batch: Arc::new(builder.finish()) });
-    }
-    appends
+    let pieces = Arc::new(builder.finish()).pieces().into_iter();
+    pieces.map(|batch| Append { stream: stream.clone(), batch }).collect()
 }
 
 /// The refused records with the reasons.

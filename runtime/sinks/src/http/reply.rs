@@ -22,7 +22,9 @@ const REPLY_BYTES_MAX: usize = 4 * 1024;
 pub(super) async fn read(response: Response) -> Delivery {
     let status = response.status();
     let after = retry_after(response.headers());
-    let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).map(str::to_owned);
+    let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+    // Without its query, which may repeat a secret of ours.
+    let location = location.and_then(|l| response.url().join(l).ok()).map(super::options::place);
     let text = beginning(response).await;
     if status.is_success() {
         return Delivery::Delivered;

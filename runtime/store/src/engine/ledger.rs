@@ -8,7 +8,7 @@ use crate::medium::WriteSet;
 use crate::values::{LossTotal, encode, reason_number};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidegate_record::{Batch, BatchBuilder, ROWS_MAX};
+use tidegate_record::{Batch, BatchBuilder, ROWS_MAX, streams};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Stream, partition, reason, stage.
@@ -50,7 +50,9 @@ impl Ledger {
     fn batches(&self, schema: Arc<tidegate_record::Schema>, wall: i64) -> Vec<Arc<Batch>> {
         let mut builder = BatchBuilder::new(schema);
         let mut batches = Vec::new();
-        for ((stream, partition, reason, stage), (count, offsets)) in &self.rows {
+        // What the ledger loses is in the totals: a row about it would take the place of another, again and again.
+        let rows = self.rows.iter().filter(|((stream, ..), _)| **stream != *streams::LEDGER);
+        for ((stream, partition, reason, stage), (count, offsets)) in rows {
             builder.integer(0, i64::from(*partition));
             builder.text(1, reason.word());
             builder.text(2, stage);

@@ -151,7 +151,13 @@ impl Committer {
             }
             let from = declared.block_key(index, partition.counters.first);
             let Some(head) = self.heads[index].front(&*inner.medium, from, end)? else { break };
-            let over = stream.retention.when_full == WhenFull::DropOldest && stream_bytes > stream.retention.max_bytes;
+            if partition.quarantine.contains(&head.first) {
+                // Deleted and counted in this very group; what was looked up may still show it.
+                self.heads[index].known.pop_front();
+                partition.counters.first = partition.counters.first.max(head.next);
+                continue;
+            }
+            let over = over(&stream.retention, stream_bytes);
             match verdict(&stream.retention, stream.readers.is_empty(), &head, partition.hold, now, over) {
                 Verdict::Stay => break,
                 Verdict::Release => partition.counters.released += head.rows,
@@ -176,7 +182,7 @@ impl Committer {
             self.heads[index].known.pop_front();
             partition.delete(&head, declared.block_key(index, head.first), set);
             partition.counters.first = head.next;
-            stream_bytes -= head.bytes;
+            stream_bytes = stream_bytes.saturating_sub(head.bytes);
             left -= 1;
         }
         lost.iter().for_each(|loss| ledger.add(loss));
@@ -248,8 +254,16 @@ impl Partition {
 /// Whether anything can be wanted of the oldest block, before it is looked up.
 fn wanted(retention: &Retention, readerless: bool, partition: &Partition, stream_bytes: u64) -> bool {
     let held = partition.hold <= partition.counters.first || (readerless && retention.keep == Keep::UntilRead);
-    let over = retention.when_full == WhenFull::DropOldest && stream_bytes > retention.max_bytes;
-    !held || over || retention.max_age.is_some()
+    !held || over(retention, stream_bytes) || retention.max_age.is_some()
+}
+
+/// Whether the stream is at its cap: `keep` gives way there, and so does the unread where the stream drops its oldest.
+fn over(retention: &Retention, stream_bytes: u64) -> bool {
+    match retention.when_full {
+        WhenFull::DropOldest => stream_bytes > retention.max_bytes,
+        // Appends are refused from here on.
+        WhenFull::Block => stream_bytes >= retention.max_bytes,
+    }
 }
 
 fn verdict(retention: &Retention, readerless: bool, head: &Head, hold: u64, now: i64, over: bool) -> Verdict {
@@ -265,7 +279,7 @@ fn verdict(retention: &Retention, readerless: bool, head: &Head, hold: u64, now:
         (true, _, _) if kept_long_enough => Verdict::Release,
         (true, true, _) | (true, _, true) => Verdict::Release,
         (false, true, _) => Verdict::Lose(LossReason::Age),
-        (false, _, true) => Verdict::Lose(LossReason::Cap),
+        (false, _, true) if retention.when_full == WhenFull::DropOldest => Verdict::Lose(LossReason::Cap),
         _ => Verdict::Stay,
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn appended(
             Visibility::Durable => state.durable(),
             Visibility::Staged => state.next,
         };
-        core.poisoned.is_some() || end > at
+        core.poisoned.is_some() || end > at.max(state.floor)
     };
     Box::pin(async move {
         if let Some(waker) = inner.waker(index, visibility) {

@@ -158,7 +158,9 @@ impl Gateway {
         }
         self.drain.pipelines.cancel();
         for pipeline in self.pipelines {
-            let joined = tokio::task::spawn_blocking(move || drop(pipeline.join()));
+            let joined = tokio::task::spawn_blocking(move || {
+                pipeline.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
             wait(joined, &mut deadline, "a pipeline", &mut unfinished).await;
         }
         self.drain.sinks.cancel();
@@ -181,7 +183,9 @@ async fn wait(
     unfinished: &mut Vec<String>,
 ) {
     tokio::select! {
-        _ = &mut task => {}
+        ended = &mut task => if ended.is_err() {
+            unfinished.push(format!("{what} had ended by a defect; the log has its panic"));
+        },
         () = deadline.as_mut() => {
             task.abort();
             unfinished.push(format!("{what} was not done within control.drain_timeout"));

@@ -10,6 +10,10 @@ use tidegate_record::Schema;
 use tidegate_sandbox::{Compiler, Engine, EngineOptions, Kind};
 use tidegate_store::{Hold, StreamSpec};
 
+/// A stream holds back what its pipeline's last checkpoint has not seen: it must not fill up with it. Small commits take
+/// more bytes stored than in memory, which is what a pipeline counts.
+const CHECKPOINTS_A_STREAM: u64 = 8;
+
 /// Everything checked, nothing begun.
 pub(super) struct Plan {
     /// Every stream with its readers.
@@ -70,13 +74,15 @@ fn options(config: &Config, engine: &Engine, pipeline: &PipelineConfig) -> Resul
     if !problems.is_empty() {
         return Err(problems);
     }
+    let inputs = config.streams.iter().filter(|stream| pipeline.from.contains(&stream.name));
+    let smallest = inputs.map(|stream| stream.retention.max_bytes).min().unwrap_or(u64::MAX);
     Ok(PipelineOptions {
         name: pipeline.name.as_str().into(),
         from: pipeline.from.iter().map(|s| s.as_str().into()).collect(),
         to: pipeline.to.as_str().into(),
         operators,
         checkpoint_interval: pipeline.checkpoint_interval,
-        checkpoint_bytes: pipeline.checkpoint_bytes,
+        checkpoint_bytes: pipeline.checkpoint_bytes.min(smallest / CHECKPOINTS_A_STREAM),
     })
 }
 
