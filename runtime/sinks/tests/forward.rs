@@ -347,6 +347,15 @@ async fn an_upstream_that_hangs_after_a_failure_does_not_hold_up_the_drain() {
     assert_eq!((status.delivered, calls.len()), (0, 3));
 }
 
+#[tokio::test]
+async fn a_sink_that_panics_is_failed_and_says_so() {
+    let site = Site::new();
+    site.append(0..10).await;
+    let mut sink = site.run(Script::new(&Notes::new(), |_| panic!("a defect")), LARGE);
+    let status = sink.until(|s| s.state == State::Failed).await;
+    assert!(status.reason.is_some_and(|reason| reason.contains("a defect of the gateway")));
+}
+
 /// The record as its dead letter shows it.
 fn frame(n: i64) -> String {
     let seconds = n % 60;

@@ -308,3 +308,48 @@ fn a_store_that_is_closed_stops_the_pipeline_with_its_reason() {
     let error = running.turn(bench.tokio.handle(), &CancellationToken::new()).err().expect("a refusal");
     assert!(error.to_string().contains("clos"), "{error}");
 }
+
+/// Blocks keep the fields they were appended with.
+#[test]
+fn records_from_before_a_change_of_fields_are_read_by_name() {
+    let fields = vec![Field::new("hum", Scalar::Float), Field::new("temp", Scalar::Float)];
+    let now = Arc::new(Schema::new(fields).unwrap());
+    let threshold = operator("threshold.wasm", r#"{"field":"temp","above":10.0}"#, None);
+    let mut chain = Chain::build(&pipeline_options(vec![threshold]), &now).unwrap();
+    let mut builder = BatchBuilder::new(readings());
+    for temp in [9.0, 11.0] {
+        builder.float(0, temp);
+        builder.end_row("d1", 0).unwrap();
+    }
+    let run = tidegate_store::Run { commit: 1, arrival: 0, wall: 0, trusted: true, rows: 2 };
+    let batch = Arc::new(builder.finish());
+    let entry = Entry { input: 0, first: Position(0), next: Position(2), run, batch };
+    let kept = chain.process(&entry, &mark::Verdicts::default()).unwrap().batch;
+    assert_eq!(kept.schema(), &now);
+    assert_eq!(serde_json::to_value(kept.row(0)).unwrap()["temp"], 11.0);
+    assert_eq!((kept.rows(), serde_json::to_value(kept.row(0)).unwrap().get("hum")), (1, None));
+}
+
+/// A stream holds back what the last checkpoint has not seen, however long nothing comes.
+#[test]
+fn a_pipeline_whose_input_falls_silent_takes_a_checkpoint() {
+    let bench = Bench::new(windowed());
+    bench.append(&[(1, 0, 20.0)]);
+    let options = PipelineOptions { checkpoint_interval: Duration::from_millis(10), ..bench.options() };
+    let (pipeline, handle) = Pipeline::build(options, &readings(), bench.store.clone(), bench.clock.clone()).unwrap();
+    let drain = CancellationToken::new();
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| pipeline.run(tokio.handle(), &drain));
+        let end = bench.store.health().partitions.iter().find(|p| &*p.partition.stream == "readings").unwrap().durable;
+        let seen = || bench.store.snapshot("pipeline/p").unwrap().is_some_and(|s| s.at[0].1 == end);
+        let waits = async {
+            while !seen() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let _ = bench.tokio.block_on(async { tokio::time::timeout(Duration::from_secs(10), waits).await });
+        assert!(seen(), "{:?}", handle.status());
+        drain.cancel();
+    });
+}

@@ -41,6 +41,10 @@ fn negative_and_extreme_times_have_windows_too() {
     feed(&mut windows, &[(1, i64::MIN), (1, -1), (1, 0), (1, i64::MAX)], 0, &mut seen);
     assert_eq!(seen.1, vec![], "every time was newer than the one before");
     assert!(seen.0.contains(&(0, -10)), "{seen:?}");
+    let mut windows = Windows::new(OPTIONS, 10);
+    let mut seen = Seen::default();
+    feed(&mut windows, &[(1, i64::MIN), (1, 5)], 0, &mut seen);
+    assert_eq!(seen.1, vec![], "the distance between two times may be more than a number holds");
 }
 
 #[test]

@@ -142,3 +142,27 @@ fn what_was_read_up_to_the_frontier_misses_no_commit() {
         drop(append(store, &source, if n % 3 == 0 { "a" } else { "b" }, batch(n..n + 1)));
     }
 }
+
+/// What lay ahead of a reader that was away is gone: waiting must wait, not come back at once.
+#[test]
+fn a_reader_below_everything_that_is_left_waits_for_the_next_record() {
+    for rig in Rig::both() {
+        let store = rig.store();
+        let mut spec = stream("a", &[("sink/x", Hold::Cursor)]);
+        spec.retention.max_age = Some(Duration::from_secs(60));
+        store.declare(vec![spec]).unwrap();
+        let source = store.attach("source/s").unwrap();
+        let partition = Partition::new("a", 0);
+        wait(append(store, &source, "a", batch(0..10))).unwrap();
+        rig.clock.advance(61_000_000);
+        eventually("the old block goes", || durable(store, "a").is_empty());
+        for visibility in [Visibility::Durable, Visibility::Staged] {
+            let more = store.appended(&partition, Position(0), visibility);
+            assert!(futures::FutureExt::now_or_never(more).is_none(), "{visibility:?}");
+        }
+        let more = store.appended(&partition, Position(0), Visibility::Durable);
+        wait(append(store, &source, "a", batch(10..11))).unwrap();
+        wait(more);
+        assert_eq!(durable(store, "a"), [10]);
+    }
+}
