@@ -36,7 +36,12 @@ pub struct Http {
     token: Option<Secret>,
     /// The request in hand as it goes on the wire, for another attempt.
     body: Option<Body>,
+    /// How often in a row the request in hand ran out of time.
+    timeouts: u32,
 }
+
+/// So many time-outs in a row say that a request is too large for this line or this upstream.
+const TIMEOUTS_MAX: u32 = 3;
 
 impl Http {
     /// Checks the options and reads the files they name; connects to nothing.
@@ -55,7 +60,7 @@ impl Http {
         }
         let headers = fixed_headers(&options)?;
         let place = options::place(url.clone());
-        Ok(Http { client: client(&url, &options)?, url, place, headers, token, options, body: None })
+        Ok(Http { client: client(&url, &options)?, url, place, headers, token, options, body: None, timeouts: 0 })
     }
 
     async fn attempt(&mut self, request: &Request) -> Delivery {
@@ -77,10 +82,18 @@ impl Http {
         }
         let delivery = match response {
             Ok(response) => reply::read(response).await,
-            Err(error) => Delivery::Retry { reason: reply::sentence(&error), after: None },
+            Err(error) => {
+                let reason = reply::sentence(&error);
+                self.timeouts = if error.is_timeout() && !error.is_connect() { self.timeouts + 1 } else { 0 };
+                match self.timeouts >= TIMEOUTS_MAX && request.len() > 1 {
+                    true => Delivery::Split { reason },
+                    false => Delivery::Retry { reason, after: None },
+                }
+            }
         };
         if !matches!(delivery, Delivery::Retry { .. }) {
             self.body = None;
+            self.timeouts = 0;
         }
         delivery
     }

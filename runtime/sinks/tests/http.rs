@@ -114,7 +114,7 @@ async fn the_status_says_what_the_upstream_said_and_what_to_do() {
         (Answer::status(401), "HTTP 401 Unauthorized. Check the bearer token"),
         (Answer::status(404), "HTTP 404 Not Found. Check url and method"),
         (
-            Answer::Say(302, vec![("location", "https://elsewhere/".into())], ""),
+            Answer::Say(302, vec![("location", "https://elsewhere/?key=secret".into())], ""),
             "HTTP 302 Found. It redirects to https://elsewhere/, which is not followed: check url",
         ),
         (Answer::Cut, "the request failed: "),
@@ -209,6 +209,21 @@ async fn requests_that_are_too_large_are_split() {
     let values: Vec<i64> = taken.flat_map(|a| a.values()).collect();
     assert_eq!(values, (0..200).filter(|n| *n != 150).collect::<Vec<_>>());
     assert!(site.dead_letters()[0].1.starts_with("HTTP 413"));
+}
+
+/// On a slow line a backlog's large requests would run out of time for ever.
+#[tokio::test]
+async fn requests_that_run_out_of_time_again_and_again_are_split() {
+    let double = Double::start(|arrival| if arrival.records().len() > 60 { Answer::Hang } else { Answer::status(200) });
+    let double = double.await;
+    let site = Site::new();
+    site.append(0..200).await;
+    let mut sink = site.run(http(HttpOptions { timeout: Duration::from_millis(500), ..to(&double) }), LARGE);
+    let status = sink.settled(200).await;
+    assert_eq!((status.delivered, status.refused), (200, 0));
+    sink.drain().await;
+    let taken = double.arrivals.all().into_iter().filter(|a| a.records().len() <= 60);
+    assert_eq!(taken.flat_map(|a| a.values()).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
 }
 
 #[tokio::test]

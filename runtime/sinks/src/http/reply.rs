@@ -5,6 +5,7 @@
 //! | 2xx | delivered |
 //! | 400, 422 | a record is refused for good: found by bisection |
 //! | 413 | too large: delivered in halves |
+//! | no answer in time, three times in a row | too large for the line or the upstream: delivered in halves |
 //! | everything else (3xx, 401, 403, 404, 407, 408, 409, 429, 5xx …), no answer, no connection, TLS, time-outs | again later |
 //!
 //! An expired token or a wrong path can be mended, so it must never cost a record.

@@ -60,7 +60,7 @@ async fn gateway(config: Config, medium: Medium) -> ExitCode {
             return ExitCode::from(exit::DRAIN);
         }
     };
-    memory::give_back();
+    tokio::spawn(memory::give_back());
     tell_supervisor(NotifyState::Ready);
     let name = signals.next().await;
     tracing::info!(signal = name, "drain begins");

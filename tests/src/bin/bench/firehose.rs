@@ -46,7 +46,7 @@ pub fn bare_subscriber(program: &str, version: &str, readings: u64, report: &mut
 /// MQTT to durable stream, nothing else.
 pub fn ingest_only(version: &str, readings: u64, bare: f64, report: &mut Report) {
     let blaster = Blaster::start(readings, 0);
-    let store = "staged_bytes = \"64MiB\"\nmax_bytes = \"4GiB\"";
+    let store = "max_bytes = \"4GiB\"";
     let mut gateway = Gateway::configured(store, &source(blaster.addr, version, 0));
     let measured = run(&mut gateway, Keeping::Disk, readings, |gateway| stored(&gateway.status(), "readings"));
     let name = &format!("ingest, MQTT {version}, QoS 0, on disk");
@@ -63,7 +63,7 @@ impl Firehose {
         let upstream = Upstream::start();
         let blaster = Blaster::start(self.readings, self.qos);
         let config = format!("{}{}", source(blaster.addr, self.version, self.qos), windows(&upstream.url()));
-        let store = "staged_bytes = \"64MiB\"\nmax_bytes = \"4GiB\"";
+        let store = "max_bytes = \"4GiB\"";
         let mut gateway = Gateway::configured(store, &config);
         let measured = run(&mut gateway, self.keeping, self.readings, |gateway| {
             gateway.status()["pipelines"]["stats"]["records_in"].as_u64().unwrap_or(0)
