@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 use tidegate::cli::{self, Command};
+use tidegate::memory;
 use tidegate::topology::Medium;
 
 fn main() -> ExitCode {
+    memory::settle();
     match cli::parse() {
         Command::Run { file, in_memory } => cli::run(&file, if in_memory { Medium::Memory } else { Medium::Disk }),
         Command::Check { file, json } => cli::check(&file, json),

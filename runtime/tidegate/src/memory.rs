@@ -1,25 +1,16 @@
-//! Memory that was used for a moment and that nobody needs any more.
+//! How this process takes memory from the system.
 
-use std::time::Duration;
+/// Allocations from here on get pages of their own, which are touched as they are used and given back at once. sled asks
+/// for buffers of 512 KiB and uses little of them; the batches of the hot path are smaller and stay on the heap.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const OWN_PAGES_BYTES: i32 = 500_000;
 
-/// Between two rounds; the first comes when a start has settled.
-const EVERY: Duration = Duration::from_secs(30);
-const FIRST: Duration = Duration::from_secs(3);
-
-/// Gives free memory back to the system now and then: reading plugins, replaying a store or catching up after an outage
-/// takes megabytes for a moment, and glibc keeps them. At rest it is 5 MB less; a round takes under a millisecond.
-pub async fn give_back() {
-    let mut rounds = tokio::time::interval_at(tokio::time::Instant::now() + FIRST, EVERY);
-    loop {
-        rounds.tick().await;
-        trim();
-    }
-}
-
-fn trim() {
+/// To be called first. glibc raises this threshold to megabytes once a large buffer was freed: the next ones come from the
+/// heap, cleared and so resident, and stay with it. Measured: 19 MB at rest instead of 24, 50 under load instead of 60.
+pub fn settle() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: malloc_trim takes a number, touches only the allocator's own free lists and may be called at any time.
+    // SAFETY: mallopt takes two numbers and sets a parameter of the allocator; no other thread runs yet.
     unsafe {
-        libc::malloc_trim(0);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
     }
 }

@@ -4,7 +4,6 @@ use super::{exit, failed, runtime};
 use crate::config::{self, Config};
 use crate::http;
 use crate::log;
-use crate::memory;
 use crate::topology::{Gateway, Medium};
 use sd_notify::NotifyState;
 use std::path::Path;
@@ -60,7 +59,6 @@ async fn gateway(config: Config, medium: Medium) -> ExitCode {
             return ExitCode::from(exit::DRAIN);
         }
     };
-    tokio::spawn(memory::give_back());
     tell_supervisor(NotifyState::Ready);
     let name = signals.next().await;
     tracing::info!(signal = name, "drain begins");
