@@ -34,8 +34,8 @@ const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(65_535);
 /// Smallest packet limit.
 const PACKET_BYTES_MIN: u32 = 1024;
-/// Largest packet limit: what MQTT can say.
-const PACKET_BYTES_MAX: u32 = 268_435_455;
+/// Largest packet limit: a packet may become one record, and a store takes batches of twice this.
+const PACKET_BYTES_MAX: u32 = 16 << 20;
 
 /// An MQTT source that can be run.
 #[derive(Debug)]

@@ -46,7 +46,7 @@ pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
 }
 
 fn packet_bytes_max(section: &mut Section<'_>, default: u32) -> u32 {
-    let limits = Size::kib(1)..=Size::mib(256);
+    let limits = Size::kib(1)..=Size::mib(16);
     section.within("packet_bytes_max", Size(default.into()), limits).0.try_into().unwrap_or(default)
 }
 
