@@ -34,7 +34,7 @@ async fn a_message_is_acknowledged_only_when_durable() {
         assert_eq!(source.drain().await.unacked, 0);
 
         // Everything was acknowledged: only what is new comes.
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         let source = Running::mqtt(broker.options(version), &custody);
         source.connected().await;
         publish_readings(broker.port, 5..6).await;
@@ -92,7 +92,7 @@ async fn a_restarted_gateway_recognises_what_is_durable_and_was_not_acknowledged
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_readings_are_not_taken_for_redeliveries() {
     let broker = Mosquitto::start().await;
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let source = Running::mqtt(broker.options(Version::V5), &custody);
     source.connected().await;
     for _ in 0..3 {
@@ -107,7 +107,7 @@ async fn retained_messages_are_ignored_unless_asked_for() {
     for version in BOTH {
         let broker = Mosquitto::start().await;
         publish(broker.port, QoS::AtLeastOnce, true, &[("sensors/old", common::reading(99).into_bytes())]).await;
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         let source = Running::mqtt(broker.options(version), &custody);
         source.connected().await;
         publish_readings(broker.port, 1..2).await;
@@ -115,7 +115,7 @@ async fn retained_messages_are_ignored_unless_asked_for() {
         eventually(|| source.handle.status().unacked, |&n| n == 0).await;
         source.crash().await;
 
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         let asked = Options { retained: true, client_id: "asks".into(), ..broker.options(version) };
         let source = Running::mqtt(asked, &custody);
         eventually(|| custody.temps(), |t| *t == [99.0]).await;
@@ -127,7 +127,7 @@ async fn retained_messages_are_ignored_unless_asked_for() {
 async fn a_full_store_makes_qos_1_wait_and_loses_nothing() {
     for version in BOTH {
         let broker = Mosquitto::start().await;
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         custody.set_full(true);
         let source = Running::mqtt(Options { receive_max: 16, ..broker.options(version) }, &custody);
         source.connected().await;
@@ -147,7 +147,7 @@ async fn a_full_store_makes_qos_1_wait_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_store_makes_qos_0_drop_the_newest_and_say_so() {
     let broker = Mosquitto::start().await;
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     custody.set_full(true);
     let source = Running::mqtt(Options { qos: Qos::AtMostOnce, ..broker.options(Version::V5) }, &custody);
     source.connected().await;
@@ -198,7 +198,7 @@ async fn what_does_not_decode_is_set_aside_before_it_is_acknowledged() {
 async fn a_drain_commits_and_acknowledges_what_is_in_hand() {
     for version in BOTH {
         let broker = Mosquitto::start().await;
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         let slow = Options { linger: Duration::from_secs(3600), ..broker.options(version) };
         let source = Running::mqtt(slow, &custody);
         source.connected().await;
@@ -216,7 +216,7 @@ async fn a_drain_commits_and_acknowledges_what_is_in_hand() {
 async fn a_drain_of_a_full_store_does_not_wait_for_room_and_acknowledges_nothing() {
     for version in BOTH {
         let broker = Mosquitto::start().await;
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         custody.set_full(true);
         let source = Running::mqtt(broker.options(version), &custody);
         source.connected().await;
@@ -225,7 +225,7 @@ async fn a_drain_of_a_full_store_does_not_wait_for_room_and_acknowledges_nothing
         let status = source.drain().await;
         assert_eq!((status.state, custody.parcels()), (State::Stopped, 0), "{version:?}");
 
-        let next = Custody::prompt();
+        let next = Custody::quick();
         let source = Running::mqtt(broker.options(version), &next);
         eventually(|| next.temps(), |t| *t == numbers(0..10)).await;
         source.crash().await;
@@ -282,7 +282,7 @@ async fn a_failed_store_ends_acknowledging() {
     source.drain().await;
     assert_eq!(handle.status().state, State::Failed, "a failure stays visible");
 
-    let next = Custody::prompt();
+    let next = Custody::quick();
     let source = Running::mqtt(broker.options(Version::V5), &next);
     eventually(|| next.temps(), |t| *t == numbers(0..3)).await;
     source.crash().await;
@@ -291,7 +291,7 @@ async fn a_failed_store_ends_acknowledging() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oversized_packet_is_named_and_counted() {
     let broker = Mosquitto::start().await;
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let small = |version| Options { packet_bytes_max: 1024, ..broker.options(version) };
     let source = Running::mqtt(small(Version::V311), &custody);
     source.connected().await;
@@ -314,7 +314,7 @@ async fn an_oversized_packet_is_named_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_gateways_with_one_client_id_are_told() {
     let broker = Mosquitto::start().await;
-    let (one, two) = (Custody::prompt(), Custody::prompt());
+    let (one, two) = (Custody::quick(), Custody::quick());
     let first = Running::mqtt(broker.options(Version::V5), &one);
     first.connected().await;
     let second = Running::mqtt(broker.options(Version::V5), &two);

@@ -22,7 +22,7 @@ async fn wrong_credentials_are_said_and_right_ones_work() {
             password: Some(password.to_owned().into()),
             ..broker.options(version)
         };
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         let wrong = Running::mqtt(with("wrong"), &custody);
         let status = wrong.says("the broker refuses the credentials: check username and password").await;
         assert_eq!(status.state, State::Retrying);
@@ -45,7 +45,7 @@ async fn tls_works_with_the_authority_and_names_what_is_wrong_without() {
         ca_file,
         ..broker.options(Version::V5)
     };
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let right = Running::mqtt(secure(Some(ca.clone()), "127.0.0.1"), &custody);
     right.connected().await;
     right.crash().await;
@@ -75,7 +75,7 @@ async fn tls_works_with_the_authority_and_names_what_is_wrong_without() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_not_there_is_waited_for() {
     for version in BOTH {
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         let port = free_port();
         let options = |url: String| Options {
             url,
@@ -100,7 +100,7 @@ async fn a_refused_filter_is_said() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("acl"), "topic read allowed/#\n").unwrap();
     let broker = Mosquitto::start_in(dir, "allow_anonymous true\nacl_file {dir}/acl\n").await;
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let topics = vec!["sensors/#".into(), "$SYS/broker/uptime".into()];
     let source = Running::mqtt(Options { topics, ..broker.options(Version::V5) }, &custody);
     source.connected().await;
@@ -115,7 +115,7 @@ async fn an_embedded_broker_serves_both_versions_and_names_a_taken_port() {
     let broker =
         Broker::start(&BrokerOptions { listen: any, listen_v5: any, ..Default::default() }).expect("free ports");
     for (version, port) in [(Version::V311, broker.listen.port()), (Version::V5, broker.listen_v5.port())] {
-        let custody = Custody::prompt();
+        let custody = Custody::quick();
         let options = Options {
             url: format!("mqtt://127.0.0.1:{port}"),
             topics: vec!["sensors/#".into()],

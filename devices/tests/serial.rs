@@ -38,7 +38,7 @@ fn socat(dir: &Path) -> Child {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_simulated_meter_is_read_to_the_last_line() {
     let mut pty = Pty::open().unwrap();
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let source = start(options(pty.path.clone()), &custody);
     source.connected().await;
     pty.far.write_all(b"\n").await.unwrap();
@@ -58,7 +58,7 @@ async fn a_simulated_meter_is_read_to_the_last_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn noise_and_endless_lines_are_set_aside_and_reading_goes_on() {
     let mut pty = Pty::open().unwrap();
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let source = start(options(pty.path.clone()), &custody);
     source.connected().await;
     let mut bytes = b"\nd1,1000,1.5,40\r\nnonsense\n".to_vec();
@@ -78,7 +78,7 @@ async fn noise_and_endless_lines_are_set_aside_and_reading_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_goes_away_is_opened_again() {
     let dir = tempfile::tempdir().unwrap();
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let source = start(options(dir.path().join("b")), &custody);
     let status = source.says("is not there: is the device plugged in?").await;
     assert_eq!(status.state, State::Retrying);
@@ -105,7 +105,7 @@ async fn a_port_that_goes_away_is_opened_again() {
 async fn a_hang_up_of_the_device_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let mut wire = socat(dir.path());
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let source = start(options(dir.path().join("b")), &custody);
     source.connected().await;
     wire.kill().unwrap();
@@ -117,7 +117,7 @@ async fn a_hang_up_of_the_device_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_said() {
     let pty = Pty::open().unwrap();
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let one = start(options(pty.path.clone()), &custody);
     one.connected().await;
     let two = start(options(pty.path.clone()), &custody);
@@ -130,7 +130,7 @@ async fn a_port_in_use_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_store_drops_the_newest_frames_and_reading_goes_on() {
     let mut pty = Pty::open().unwrap();
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     custody.set_full(true);
     let framing = FramingOptions::Delimiter(b"|".to_vec());
     let source = start(Options { framing, ..options(pty.path.clone()) }, &custody);
@@ -155,7 +155,7 @@ async fn a_full_store_drops_the_newest_frames_and_reading_goes_on() {
 async fn the_end_of_a_line_that_began_before_the_port_was_open_is_no_reading() {
     let mut pty = Pty::open().unwrap();
     pty.far.write_all(b"2,1000,1.5,40\nd42,1000,2.5,40\n").await.unwrap();
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     let source = start(options(pty.path.clone()), &custody);
     eventually(|| custody.temps(), |t| *t == [2.5]).await;
     let letters = eventually(|| custody.letters(), |l| l.len() == 1).await;
@@ -166,7 +166,7 @@ async fn the_end_of_a_line_that_began_before_the_port_was_open_is_no_reading() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_of_a_full_store_does_not_wait_for_room_and_says_what_is_lost() {
     let mut pty = Pty::open().unwrap();
-    let custody = Custody::prompt();
+    let custody = Custody::quick();
     custody.set_full(true);
     let source = start(options(pty.path.clone()), &custody);
     source.connected().await;

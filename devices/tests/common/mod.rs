@@ -1,5 +1,5 @@
 //! Real brokers and a custody whose receipts a test controls.
-// Helpers outside of #[test] functions count as library code for these lints.
+// Functions outside of #[test] functions count as library code for these lints.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use futures::future::BoxFuture;
@@ -187,7 +187,7 @@ struct Inner {
 
 impl Custody {
     /// Everything is durable at once.
-    pub fn prompt() -> Arc<Self> {
+    pub fn quick() -> Arc<Self> {
         Arc::default()
     }
 
