@@ -9,6 +9,7 @@ use crate::recover::recover;
 use crate::{PipelineOptions, trouble};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 use tidegate_record::{BATCH_BYTES_MAX, Batch, Clock, ROWS_MAX, Schema};
 use tidegate_sandbox::Halted;
 use tidegate_store::{Append, Commit, Error, Partition, Position, Refusal, Session, Snapshot, Store};
@@ -119,6 +120,9 @@ impl Pipeline {
     }
 }
 
+/// How long to rest where there seems to be something and nothing can be read: a quarantined block at the end.
+const REST: Duration = Duration::from_millis(50);
+
 /// What passed since the last snapshot.
 struct Since {
     arrival: Option<i64>,
@@ -161,10 +165,14 @@ impl Running {
             }
         }
         self.pipeline.handle.update(|s| s.state = State::Running);
+        let mut woken = false;
         loop {
             let draining = drain.is_cancelled();
             match self.turn(tokio, drain)? {
-                Turn::Worked => continue,
+                Turn::Worked => {
+                    woken = false;
+                    continue;
+                }
                 Turn::Abandoned => return Ok(()),
                 Turn::Nothing if draining => return self.stop(tokio),
                 Turn::Nothing => self.sound()?,
@@ -173,9 +181,17 @@ impl Running {
                 self.pipeline.store.tick_at(&self.inputs[0], due);
             }
             let interval = self.pipeline.options.checkpoint_interval;
+            // Woken for nothing: what is there cannot be read, and the next look finds the same.
+            let rest = std::mem::take(&mut woken);
             let silent = tokio.block_on(async {
+                if rest {
+                    tokio::time::sleep(REST).await;
+                }
                 tokio::select! {
-                    () = self.merge.ready() => false,
+                    () = self.merge.ready() => {
+                        woken = true;
+                        false
+                    }
                     () = drain.cancelled() => false,
                     // A silent input needs its checkpoint too: it is held back to the last one.
                     () = tokio::time::sleep(interval), if self.since.arrival.is_some() => true,

@@ -192,8 +192,8 @@ impl Batch {
             let rows = batch.rows();
             if rows > ROWS_MAX || (rows > 1 && batch.memory_bytes() > BATCH_BYTES_MAX) {
                 let cut = ROWS_MAX.min(rows / 2);
-                rest.push(Arc::new(batch.slice(cut..rows)));
-                // Else every piece would bring the devices of all.
+                // Else every piece would bring, and count, the devices of all.
+                rest.push(Arc::new(batch.slice(cut..rows).compact_devices()));
                 rest.push(Arc::new(batch.slice(0..cut).compact_devices()));
             } else if rows > 0 {
                 pieces.push(batch);

@@ -88,16 +88,14 @@ impl Core {
 
 impl Committer {
     /// Encodes, writes and publishes a group. After an error the store is poisoned and the group's receipts say so.
-    pub(super) fn commit(&mut self, mut group: Group) -> Result<(), String> {
-        let written = self.write(&mut group);
-        match written {
+    pub(super) fn commit(&mut self, mut group: Group) {
+        match self.write(&mut group) {
             Ok(ledger) => self.publish(group, ledger),
             Err(reason) => {
                 self.inner.poison(&reason);
                 fail(group.commits, &reason);
             }
         }
-        Ok(())
     }
 
     /// Makes a group durable. Nothing is written where there is nothing to write.

@@ -77,4 +77,14 @@ fn pieces_are_the_whole_in_order_each_within_bounds() {
         assert_eq!(Batch::concat(&pieces).unwrap(), whole);
     }
     assert!(Arc::new(batch(&[])).pieces().is_empty());
+
+    // Names that are too many bytes together: a piece has its own alone.
+    let mut many = BatchBuilder::new(schema());
+    for n in 0..70_000 {
+        many.end_row(&format!("{n:0250}"), n).unwrap();
+    }
+    let whole = Arc::new(many.finish());
+    let pieces = whole.clone().pieces();
+    assert!(pieces.iter().all(|piece| piece.devices().len() == piece.rows()));
+    assert_eq!(pieces.len(), 70_000_usize.div_ceil(ROWS_MAX));
 }
