@@ -11,7 +11,7 @@ use super::value::Found;
 use super::{COPIED_BYTES_MAX, DecodeOptions, READINGS_MAX, Target};
 use crate::OptionsError;
 use crate::words::words;
-use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
+use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 use tidegate_record::{BatchBuilder, Schema};
 
 /// Deepest nesting of a payload.
@@ -231,6 +231,8 @@ fn not_json(error: &simd_json::Error, frame: &[u8]) -> DecodeError {
     let problem = match std::str::from_utf8(frame) {
         Err(bad) => return DecodeError::NotJson { problem: "not UTF-8".into(), at: bad.valid_up_to() },
         Ok(text) if text.trim_ascii().is_empty() => "the frame is empty".into(),
+        // What simd-json says of NaN, Infinity and other texts that are no value.
+        Ok(_) if *error.error() == ErrorType::InternalError => "no JSON value".into(),
         Ok(_) => words(&format!("{:?}", error.error())),
     };
     DecodeError::NotJson { problem, at: error.index().min(frame.len()) }

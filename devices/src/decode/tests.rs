@@ -228,6 +228,7 @@ fn hostile_json_is_refused_with_a_sentence() {
     refuses(json(), b"", "not JSON: the frame is empty at byte 0");
     refuses(json(), b"{\"device\":\"\xff\"}", "not JSON: not UTF-8 at byte 11");
     refuses(json(), r#"{"device":"d","ts":0,"temp":1,"temp":2}"#, "temp is there twice");
+    refuses(json(), "{\"temp\":NaN}", "not JSON: no JSON value at byte 8");
     refuses(json(), "7", "no readings at \"\": 7");
     for bad in [r#"{"device":"d""#, "{\"temp\":NaN}", "{\"temp\":Infinity}", "nul", "{}{}", r#"{"temp":1e999}"#] {
         let error = decoded(json(), None, bad.as_bytes()).unwrap_err();
