@@ -4,10 +4,10 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
-/// `gateway/stream/partition/epoch/offset`, as every delivered record carries it.
+/// `gateway/stream/partition/epoch/offset` (and `~pass` where it was thinned), as every delivered record carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordId {
-    /// Everything but the offset: a run of offsets belongs to one of these.
+    /// Everything but the offset: a run of offsets belongs to one of these. Thinned records are one of their own.
     pub log: String,
     /// The offset.
     pub offset: u64,
@@ -22,7 +22,9 @@ impl FromStr for RecordId {
         if log.split('/').count() != 4 {
             return Err(wrong());
         }
-        Ok(RecordId { log: log.to_owned(), offset: offset.parse().map_err(|_| wrong())? })
+        let (offset, pass) = offset.split_once('~').unwrap_or((offset, ""));
+        let log = if pass.is_empty() { log.to_owned() } else { format!("{log}~{pass}") };
+        Ok(RecordId { log, offset: offset.parse().map_err(|_| wrong())? })
     }
 }
 

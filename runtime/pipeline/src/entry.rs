@@ -25,7 +25,7 @@ pub(crate) struct Entry {
 
 /// Cuts a block into entries.
 pub(crate) fn cut(input: usize, block: Block, into: &mut VecDeque<Entry>) {
-    let Block { first, next, runs, batch } = block;
+    let Block { first, next, runs, batch, .. } = block;
     if let [run] = runs[..] {
         into.push_back(Entry { input, first, next, run, batch });
         return;

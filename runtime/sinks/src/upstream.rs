@@ -72,6 +72,8 @@ pub struct Request {
 struct Part {
     /// The offset of the batch's row 0.
     base: u64,
+    /// How often the block was thinned.
+    pass: u8,
     batch: Arc<Batch>,
     rows: Range<usize>,
 }
@@ -95,12 +97,12 @@ impl Request {
         Request { identity, partition, parts: Vec::new(), records: 0 }
     }
 
-    /// Adds `rows` of a batch whose row 0 has offset `base`. Offsets must rise from part to part; `rows` is not empty.
-    pub fn push(&mut self, base: u64, batch: Arc<Batch>, rows: Range<usize>) {
+    /// Adds `rows` of a batch whose row 0 has offset `base` and whose block was thinned `pass` times. Offsets must rise from part to part; `rows` is not empty.
+    pub fn push(&mut self, base: u64, pass: u8, batch: Arc<Batch>, rows: Range<usize>) {
         assert!(rows.start < rows.end && rows.end <= batch.rows(), "rows {rows:?} of a batch of {}", batch.rows());
         assert!(self.parts.is_empty() || self.last() < base + rows.start as u64, "offsets rise within a request");
         self.records += rows.len();
-        self.parts.push(Part { base, batch, rows });
+        self.parts.push(Part { base, pass, batch, rows });
     }
 
     /// Gateway and epoch.
@@ -136,14 +138,15 @@ impl Request {
     /// The request's name, the same whenever the same records are delivered together:
     /// `gateway/stream/partition/epoch/first-last`.
     pub fn key(&self) -> String {
-        format!("{}-{}", self.id(self.first()), self.last())
+        let pass = self.parts.first().map_or(0, |part| part.pass);
+        format!("{}-{}", self.id(self.first(), pass), self.last())
     }
 
     /// The records in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         self.parts.iter().flat_map(move |part| {
             part.rows.clone().map(move |row| Record {
-                id: self.id(part.base + row as u64),
+                id: self.id(part.base + row as u64, part.pass),
                 device: part.batch.device(row),
                 time: part.batch.times()[row],
                 row: part.batch.row(row),
@@ -159,15 +162,16 @@ impl Request {
             let from = places.start.saturating_sub(before).min(part.rows.len());
             let to = places.end.saturating_sub(before).min(part.rows.len());
             if from < to {
-                out.push(part.base, part.batch.clone(), part.rows.start + from..part.rows.start + to);
+                out.push(part.base, part.pass, part.batch.clone(), part.rows.start + from..part.rows.start + to);
             }
             before += part.rows.len();
         }
         out
     }
 
-    fn id(&self, offset: u64) -> RecordId<'_> {
-        RecordId { identity: &self.identity, stream: &self.partition.stream, partition: self.partition.number, offset }
+    fn id(&self, offset: u64, pass: u8) -> RecordId<'_> {
+        let Partition { stream, number } = &self.partition;
+        RecordId { identity: &self.identity, stream, partition: *number, offset, pass }
     }
 }
 

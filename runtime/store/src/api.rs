@@ -142,6 +142,10 @@ pub enum LossReason {
     Quarantined,
     /// It could not be taken in: the stream was full and the source cannot wait.
     Full,
+    /// The stream's cap, `thin`: a coarser record stands for it.
+    Thinned,
+    /// A person gave it up (`store purge`).
+    Purged,
 }
 
 impl LossReason {
@@ -156,6 +160,8 @@ impl LossReason {
             LossReason::Refused => "refused",
             LossReason::Quarantined => "quarantined",
             LossReason::Full => "full",
+            LossReason::Thinned => "thinned",
+            LossReason::Purged => "purged",
         }
     }
 }
@@ -298,6 +304,8 @@ pub struct Run {
     pub wall: i64,
     /// Whether the wall clock was trustworthy.
     pub trusted: bool,
+    /// Whether the event times are the gateway's own: the wall clock's, for records that brought none.
+    pub stamped: bool,
     /// How many records; 0 for a tick (which takes one position).
     pub rows: u32,
 }
@@ -311,6 +319,8 @@ pub struct Block {
     pub next: Position,
     /// How the rows arrived, in order; their rows add up to the batch's.
     pub runs: Vec<Run>,
+    /// How often it was thinned: 0 for records as they were appended. Part of their identity.
+    pub pass: u8,
     /// The records. Empty for a tick.
     pub batch: Arc<Batch>,
 }

@@ -21,6 +21,7 @@ pub(crate) const KEY_BYTES: usize = 1 + 4 + 4 + 8 + 2;
 /// | `Snapshot` | producer id | | | the bytes of its snapshot |
 /// | `Losses` | | reason | XXH3-64 of the name | [`LossTotal`](crate::values::LossTotal) |
 /// | `Block` | stream id | partition | first offset | a block |
+/// | `Clock` | | | commit number | a correction of the wall clock |
 ///
 /// A value longer than [`PART_BYTES`](crate::medium::PART_BYTES) is split; its parts are numbered from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,10 +38,11 @@ pub(crate) enum Kind {
     Snapshot = 8,
     Losses = 9,
     Block = 10,
+    Clock = 11,
 }
 
 impl Kind {
-    const ALL: [Kind; 11] = [
+    const ALL: [Kind; 12] = [
         Kind::Meta,
         Kind::Stream,
         Kind::Schema,
@@ -52,6 +54,7 @@ impl Kind {
         Kind::Snapshot,
         Kind::Losses,
         Kind::Block,
+        Kind::Clock,
     ];
 }
 
@@ -131,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_key() -> impl Strategy<Value = Key> {
-        (0usize..11, any::<(u32, u32, u64, u16)>()).prop_map(|(kind, (stream, partition, offset, part))| Key {
+        (0usize..12, any::<(u32, u32, u64, u16)>()).prop_map(|(kind, (stream, partition, offset, part))| Key {
             kind: Kind::ALL[kind],
             stream,
             partition,
@@ -153,7 +156,7 @@ mod tests {
         for (number, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, number);
         }
-        assert_eq!(Key::decode(&[11; KEY_BYTES]), None);
+        assert_eq!(Key::decode(&[12; KEY_BYTES]), None);
         assert_eq!(Key::decode(&[0; KEY_BYTES - 1]), None);
     }
 }

@@ -5,8 +5,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Version of the store's layout. A store of another version is refused.
-pub(crate) const FORMAT: u32 = 1;
+/// Version of the store's layout as written. A store of format 1 (no clock entries, blocks of format 1) is taken over:
+/// its next commit makes it one of format 2. A store of any other version is refused.
+pub(crate) const FORMAT: u32 = 2;
 
 /// What the store is and how far its clocks came. `format` comes first in every version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ pub(crate) struct LossTotal {
 }
 
 /// Numbers of the loss reasons: part of the format, never reused.
-pub(crate) const REASONS: [LossReason; 8] = [
+pub(crate) const REASONS: [LossReason; 10] = [
     LossReason::Cap,
     LossReason::Age,
     LossReason::Late,
@@ -60,6 +61,8 @@ pub(crate) const REASONS: [LossReason; 8] = [
     LossReason::Refused,
     LossReason::Quarantined,
     LossReason::Full,
+    LossReason::Thinned,
+    LossReason::Purged,
 ];
 
 /// The stored number of a reason.
@@ -97,7 +100,8 @@ mod tests {
     #[test]
     fn reasons_keep_their_numbers() {
         let words: Vec<_> = REASONS.iter().map(|r| r.word()).collect();
-        assert_eq!(words, ["cap", "age", "late", "decode", "fault", "refused", "quarantined", "full"]);
+        let known = ["cap", "age", "late", "decode", "fault", "refused", "quarantined", "full", "thinned", "purged"];
+        assert_eq!(words, known);
         for (number, &reason) in REASONS.iter().enumerate() {
             assert_eq!(reason_number(reason), number as u32);
         }

@@ -13,7 +13,8 @@ pub struct Identity {
     pub epoch: u64,
 }
 
-/// One record's identity: `gateway/stream/partition/epoch/offset`, the same at every delivery of it.
+/// One record's identity: `gateway/stream/partition/epoch/offset`, the same at every delivery of it. A record that
+/// stands for others since its stream was thinned is another record: `…/offset~pass`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordId<'a> {
     /// Gateway and epoch.
@@ -24,11 +25,14 @@ pub struct RecordId<'a> {
     pub partition: u32,
     /// Its offset there.
     pub offset: u64,
+    /// How often its block was thinned; 0 for a record as it was appended.
+    pub pass: u8,
 }
 
 impl fmt::Display for RecordId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { gateway, epoch } = self.identity;
-        write!(f, "{gateway}/{}/{}/{epoch:016x}/{}", self.stream, self.partition, self.offset)
+        write!(f, "{gateway}/{}/{}/{epoch:016x}/{}", self.stream, self.partition, self.offset)?;
+        if self.pass > 0 { write!(f, "~{}", self.pass) } else { Ok(()) }
     }
 }

@@ -321,7 +321,7 @@ fn records_from_before_a_change_of_fields_are_read_by_name() {
         builder.float(0, temp);
         builder.end_row("d1", 0).unwrap();
     }
-    let run = tidegate_store::Run { commit: 1, arrival: 0, wall: 0, trusted: true, rows: 2 };
+    let run = tidegate_store::Run { commit: 1, arrival: 0, wall: 0, trusted: true, stamped: false, rows: 2 };
     let batch = Arc::new(builder.finish());
     let entry = Entry { input: 0, first: Position(0), next: Position(2), run, batch };
     let kept = chain.process(&entry, &mark::Verdicts::default()).unwrap().batch;

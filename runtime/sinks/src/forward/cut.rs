@@ -31,6 +31,8 @@ pub(super) struct Lane {
 struct Waiting {
     /// The offset of the batch's row 0.
     base: u64,
+    /// How often the block was thinned.
+    pass: u8,
     batch: Arc<Batch>,
     /// The first row not yet cut.
     from: usize,
@@ -115,7 +117,7 @@ impl Lane {
             // A block larger than a request goes in pieces; a record larger than one goes alone.
             let rows = rows.max(1);
             let to = block.from + rows;
-            request.push(block.base, block.batch.clone(), block.from..to);
+            request.push(block.base, block.pass, block.batch.clone(), block.from..to);
             if rows < left {
                 block.from = to;
                 next = Position(block.base + to as u64);
@@ -138,8 +140,8 @@ impl Lane {
             let nothing_before = self.waiting.is_empty() && self.at == self.read_at;
             self.read_at = block.next;
             if block.batch.rows() > 0 {
-                let Block { first, next, batch, .. } = block;
-                self.waiting.push_back(Waiting { base: first.0, batch, from: 0, next });
+                let Block { first, next, pass, batch, .. } = block;
+                self.waiting.push_back(Waiting { base: first.0, pass, batch, from: 0, next });
             } else if nothing_before {
                 self.at = block.next;
             }

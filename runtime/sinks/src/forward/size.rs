@@ -14,8 +14,8 @@ const FLOAT_BYTES: usize = 24;
 const INTEGER_BYTES: usize = 20;
 /// `false`.
 const BOOLEAN_BYTES: usize = 5;
-/// `"_id":"///0123456789abcdef/18446744073709551615",` and a partition of ten digits.
-const ID_BYTES: usize = 72;
+/// `"_id":"///0123456789abcdef/18446744073709551615~255",` and a partition of ten digits.
+const ID_BYTES: usize = 76;
 
 /// Most bytes each record of a partition may take as JSON.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ mod tests {
         let partition = Partition::new("s", u32::MAX);
         let sizes = Sizes::new(&identity, &partition);
         let mut request = Request::new(identity, partition);
-        request.push(u64::MAX - 5, batch.clone(), 0..4);
+        request.push(u64::MAX - 5, u8::MAX, batch.clone(), 0..4);
         for (row, record) in request.records().enumerate() {
             let json = serde_json::to_vec(&Identified(record)).unwrap();
             let most = sizes.row(&batch, row);

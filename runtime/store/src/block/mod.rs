@@ -4,6 +4,7 @@
 //! version  u8        FORMAT
 //! checksum u64 LE    XXH3-64, seeded with the version, over everything behind it
 //! header   postcard  first offset, rows, arrivals, event times, schema id, length of the body, runs
+//! pass     u8        how often it was thinned; not in format 1
 //! body     postcard  devices, device ids, times, a column a field; zstd level 1 where that makes it smaller
 //! ```
 //!
@@ -25,8 +26,9 @@ use std::sync::Arc;
 use tidegate_record::{Batch, ROWS_MAX, Schema};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Version of the block format. A block of another version is refused.
-pub const FORMAT: u8 = 1;
+/// Version of the block format as written. Format 1, which knew neither passes nor stamped runs, stays readable; a
+/// block of any other version is refused.
+pub const FORMAT: u8 = 2;
 /// Most runs in a block, so that headers stay small.
 pub const RUNS_MAX: usize = 256;
 /// Most bytes a body may have before compression.
@@ -53,6 +55,8 @@ pub struct Decoded {
     pub first: u64,
     /// How the rows arrived; their rows add up to the batch's.
     pub runs: Vec<Run>,
+    /// How often it was thinned: 0 for records as they were appended.
+    pub pass: u8,
     /// The records.
     pub batch: Arc<Batch>,
 }
@@ -99,7 +103,8 @@ struct StoredRun {
     commit: u64,
     arrival: i64,
     wall: i64,
-    /// Twice the rows, plus one where the wall clock was trusted.
+    /// Four times the rows, plus two where event times are the gateway's own, plus one where the wall clock was
+    /// trusted. In format 1: twice the rows, plus one where it was trusted.
     rows: u32,
 }
 
@@ -141,6 +146,7 @@ impl Encoder {
         let mut bytes = vec![0; FRONT];
         bytes[0] = FORMAT;
         bytes = postcard::to_extend(&header, bytes).map_err(|e| Damage::new(e.to_string()))?;
+        bytes.push(block.pass);
         bytes.extend_from_slice(if compressed { &self.packed } else { &body });
         let checksum = checksum(&bytes);
         bytes[1..FRONT].copy_from_slice(&checksum.to_le_bytes());
@@ -156,7 +162,7 @@ fn header(block: &Decoded, schema: u64, body_bytes: usize, compressed: bool) -> 
             commit: run.commit.wrapping_sub(commit),
             arrival: run.arrival.wrapping_sub(arrival),
             wall: run.wall.wrapping_sub(wall),
-            rows: run.rows << 1 | u32::from(run.trusted),
+            rows: run.rows << 2 | u32::from(run.stamped) << 1 | u32::from(run.trusted),
         };
         (commit, arrival, wall) = (run.commit, run.arrival, run.wall);
         stored
@@ -179,7 +185,7 @@ fn header(block: &Decoded, schema: u64, body_bytes: usize, compressed: bool) -> 
 
 /// Reads what a block says of itself; its bytes are not checked beyond the version and the limits.
 pub fn peek(bytes: &[u8]) -> Result<Peek, Damage> {
-    if bytes.first() != Some(&FORMAT) || bytes.len() < FRONT {
+    if !matches!(bytes.first(), Some(1..=FORMAT)) || bytes.len() < FRONT {
         return Err(Damage::new("not a block of this format"));
     }
     let (peek, _) = postcard::take_from_bytes::<Peek>(&bytes[FRONT..]).map_err(|e| Damage::new(e.to_string()))?;
@@ -197,6 +203,11 @@ pub fn decode(bytes: &[u8], schema: impl Fn(u64) -> Option<Arc<Schema>>) -> Resu
     }
     let (header, body) =
         postcard::take_from_bytes::<Header>(&bytes[FRONT..]).map_err(|e| Damage::new(e.to_string()))?;
+    let (pass, body) = match (bytes[0], body.split_first()) {
+        (1, _) => (0, body),
+        (_, Some((&pass, body))) => (pass, body),
+        (_, None) => return Err(Damage::new("it ends with its header")),
+    };
     let rows = peek.rows as usize;
     let body_bytes = header.body_bytes as usize;
     if body_bytes > BODY_BYTES_MAX || header.runs.len() > RUNS_MAX {
@@ -219,17 +230,21 @@ pub fn decode(bytes: &[u8], schema: impl Fn(u64) -> Option<Arc<Schema>>) -> Resu
         return Err(Damage::new("bytes are left behind the body"));
     }
     let batch = Arc::new(stored.batch(&schema, rows)?);
-    Ok(Decoded { first: peek.first, runs: runs(&header, rows)?, batch })
+    Ok(Decoded { first: peek.first, runs: runs(bytes[0], &header, rows)?, pass, batch })
 }
 
-fn runs(header: &Header, rows: usize) -> Result<Vec<Run>, Damage> {
+fn runs(format: u8, header: &Header, rows: usize) -> Result<Vec<Run>, Damage> {
     let (mut commit, mut arrival, mut wall) = (0u64, 0i64, 0i64);
     let runs: Vec<Run> = (header.runs.iter())
         .map(|stored| {
             commit = commit.wrapping_add(stored.commit);
             arrival = arrival.wrapping_add(stored.arrival);
             wall = wall.wrapping_add(stored.wall);
-            Run { commit, arrival, wall, trusted: stored.rows & 1 == 1, rows: stored.rows >> 1 }
+            let trusted = stored.rows & 1 == 1;
+            match format {
+                1 => Run { commit, arrival, wall, trusted, stamped: false, rows: stored.rows >> 1 },
+                _ => Run { commit, arrival, wall, trusted, stamped: stored.rows & 2 == 2, rows: stored.rows >> 2 },
+            }
         })
         .collect();
     let total: u64 = runs.iter().map(|r| u64::from(r.rows)).sum();

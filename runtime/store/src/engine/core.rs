@@ -163,6 +163,7 @@ impl Entry {
             first: Position(self.first),
             next: Position(self.end()),
             runs: vec![self.run],
+            pass: 0,
             batch: self.batch.clone(),
         }
     }
@@ -188,7 +189,7 @@ impl Core {
     pub(super) fn stamp(&mut self, clock: &dyn Clock) -> Run {
         self.number += 1;
         let Wall { micros, trusted } = clock.wall();
-        Run { commit: self.number, arrival: self.arrival.give(clock), wall: micros, trusted, rows: 0 }
+        Run { commit: self.number, arrival: self.arrival.give(clock), wall: micros, trusted, stamped: false, rows: 0 }
     }
 
     /// Stages a batch in a partition; gives its first offset and the end.

@@ -159,7 +159,7 @@ impl Committer {
             let batches: Vec<Arc<Batch>> = these.iter().map(|e| e.batch.clone()).collect();
             let batch = Batch::concat(&batches).ok_or("a block of nothing")?;
             let runs = these.iter().map(|e| e.run).collect();
-            self.encode_block(index, partition, Decoded { first: these[0].first, runs, batch }, set)?;
+            self.encode_block(index, partition, Decoded { first: these[0].first, runs, pass: 0, batch }, set)?;
         }
         partition.entries = entries;
         Ok(())
@@ -197,7 +197,13 @@ impl Committer {
         let arrival = block.runs.last().map_or(0, |run| run.arrival);
         partition.blocks.push(Written {
             head: Head { first, next, rows: rows as u64, arrival, bytes, parts },
-            block: Block { first: Position(first), next: Position(next), runs: block.runs, batch: block.batch },
+            block: Block {
+                first: Position(first),
+                next: Position(next),
+                runs: block.runs,
+                pass: block.pass,
+                batch: block.batch,
+            },
         });
         Ok(())
     }
@@ -282,8 +288,8 @@ fn split(block: Decoded) -> (Decoded, Decoded) {
     let back = runs.split_off(front);
     let (front_batch, back_batch) = (block.batch.slice(0..cut), block.batch.slice(cut..rows));
     (
-        Decoded { first: block.first, runs, batch: Arc::new(front_batch) },
-        Decoded { first: block.first + cut as u64, runs: back, batch: Arc::new(back_batch) },
+        Decoded { first: block.first, runs, pass: block.pass, batch: Arc::new(front_batch) },
+        Decoded { first: block.first + cut as u64, runs: back, pass: block.pass, batch: Arc::new(back_batch) },
     )
 }
 

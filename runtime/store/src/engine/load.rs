@@ -102,7 +102,7 @@ fn read_meta(medium: &dyn Medium) -> Result<Option<Meta>, LoadError> {
         };
     };
     let (format, _) = postcard::take_from_bytes::<u32>(&bytes).map_err(|e| LoadError::Broken(e.to_string()))?;
-    if format != FORMAT {
+    if !(1..=FORMAT).contains(&format) {
         return Err(LoadError::Format(format));
     }
     decode(&bytes).map(Some).map_err(LoadError::Broken)

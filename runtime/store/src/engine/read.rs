@@ -195,12 +195,13 @@ enum Found {
 
 /// The block of these bytes, which are stored under `first`.
 pub(super) fn decode(bytes: &[u8], first: u64, schema: impl Fn(u64) -> Option<Arc<Schema>>) -> Result<Block, String> {
-    let Decoded { first: found, runs, batch } = block::decode(bytes, schema).map_err(|damage| damage.to_string())?;
+    let Decoded { first: found, runs, pass, batch } =
+        block::decode(bytes, schema).map_err(|damage| damage.to_string())?;
     if found != first {
         return Err(format!("it says it begins at {found}"));
     }
     let next = first.checked_add(block::span(batch.rows())).ok_or("its offsets are out of range")?;
-    Ok(Block { first: Position(first), next: Position(next), runs, batch })
+    Ok(Block { first: Position(first), next: Position(next), runs, pass, batch })
 }
 
 fn place(state: &PartitionState, at: u64, visibility: Visibility) -> Place {
@@ -237,5 +238,5 @@ fn trim(block: Block, at: u64) -> Block {
         }
     }
     let batch = Arc::new(block.batch.slice(skip..block.batch.rows()));
-    Block { first: Position(at), next: block.next, runs, batch }
+    Block { first: Position(at), next: block.next, runs, pass: block.pass, batch }
 }

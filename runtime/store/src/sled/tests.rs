@@ -122,16 +122,41 @@ fn a_store_of_another_format_is_refused_and_left_alone() {
     let folder = Arc::new(Folder::lock(dir.path()).unwrap());
     let db = open_db(&folder).unwrap_or_else(|_| panic!("it opens"));
     let medium = SledMedium::new(db, folder.clone()).unwrap();
-    let meta = crate::values::Meta { format: 2, epoch: 1, gateway: "g".into(), arrival: 0, number: 0 };
+    let meta = crate::values::Meta { format: 3, epoch: 1, gateway: "g".into(), arrival: 0, number: 0 };
     let mut set = WriteSet::default();
     set.put(Key::only(Kind::Meta), crate::values::encode(&meta));
     medium.write(&set).unwrap();
     medium.release();
     drop((medium, folder));
     for _ in 0..2 {
-        assert!(refusal(dir.path()).contains("of format 2"), "{}", refusal(dir.path()));
+        assert!(refusal(dir.path()).contains("of format 3"), "{}", refusal(dir.path()));
     }
     assert!(!dir.path().join("streams.broken-1").exists());
+}
+
+#[test]
+fn a_store_of_the_first_format_is_taken_over_by_its_next_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Arc::new(Folder::lock(dir.path()).unwrap());
+    let db = open_db(&folder).unwrap_or_else(|_| panic!("it opens"));
+    let medium = SledMedium::new(db, folder.clone()).unwrap();
+    let meta = crate::values::Meta { format: 1, epoch: 77, gateway: "plant-7".into(), arrival: 5, number: 9 };
+    let mut set = WriteSet::default();
+    set.put(Key::only(Kind::Meta), crate::values::encode(&meta));
+    medium.write(&set).unwrap();
+    medium.release();
+    drop((medium, folder));
+    let store = declared(open(options(dir.path())).unwrap());
+    assert_eq!(store.identity().epoch, 77, "it is the same store");
+    append(&store, 1);
+    wait(store.close()).unwrap();
+    drop(store);
+    let folder = Arc::new(Folder::lock(dir.path()).unwrap());
+    let medium = SledMedium::new(open_db(&folder).unwrap_or_else(|_| panic!("it opens")), folder).unwrap();
+    let bytes = crate::medium::value(&medium, Key::only(Kind::Meta)).unwrap().unwrap();
+    let meta: crate::values::Meta = crate::values::decode(&bytes).unwrap();
+    assert_eq!((meta.format, meta.epoch), (crate::values::FORMAT, 77));
+    assert!(meta.number > 9, "numbers go on: {}", meta.number);
 }
 
 #[test]

@@ -185,7 +185,8 @@ fn lines(identity: &Identity, partition: &Partition, block: &Block, rows: Range<
     let mut out = Vec::with_capacity(rows.len() * 128);
     for row in rows {
         let offset = block.first.0 + row as u64;
-        let id = RecordId { identity, stream: &partition.stream, partition: partition.number, offset };
+        let Partition { stream, number } = partition;
+        let id = RecordId { identity, stream, partition: *number, offset, pass: block.pass };
         let mut line = serde_json::Serializer::new(&mut out);
         let written = line.serialize_map(None).and_then(|mut map| {
             map.serialize_entry("_id", &id.to_string())?;
