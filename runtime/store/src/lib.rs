@@ -16,6 +16,7 @@ pub mod sled;
 #[cfg(test)]
 mod tests;
 mod values;
+mod verify;
 
 pub use api::*;
 pub use engine::Engine;
@@ -23,3 +24,4 @@ pub use memory::{MemoryDisk, MemoryStore};
 pub use options::Options;
 pub use route::partition_of;
 pub use sled::SledStore;
+pub use verify::{PartitionReport, Report};

@@ -75,9 +75,22 @@ impl MemoryDisk {
 }
 
 /// A disk as one store sees it.
-struct Plugged {
+pub(crate) struct Plugged {
     disk: MemoryDisk,
     plug: u64,
+}
+
+#[cfg(test)]
+impl Plugged {
+    /// Into a disk of its own.
+    pub(crate) fn fresh() -> Self {
+        Plugged::into(MemoryDisk::default())
+    }
+
+    /// Into a disk that another store may have left.
+    pub(crate) fn into(disk: MemoryDisk) -> Self {
+        Plugged { plug: disk.plug_in(), disk }
+    }
 }
 
 impl Medium for Plugged {

@@ -37,13 +37,13 @@ impl Meters {
         self.disk.set(bytes as f64);
     }
 
-    /// Records given up.
-    pub(crate) fn lost(&self, stream: &str, reason: LossReason, count: u64) {
+    /// Records given up since the store was created: the total goes on over restarts, as the ledger does.
+    pub(crate) fn lost(&self, stream: &str, reason: LossReason, total: u64) {
         metrics::counter!(
             "tidegate_store_records_lost_total",
             "stream" => stream.to_string(),
             "reason" => reason.word()
         )
-        .increment(count);
+        .absolute(total);
     }
 }

@@ -58,6 +58,8 @@ pub(super) fn load(
     let (catalogue, producers) = read_catalogue(&*medium).map_err(LoadError::Broken)?;
     let schemas = read_schemas(&*medium).map_err(LoadError::Broken)?;
     let losses = read_losses(&*medium).map_err(LoadError::Broken)?;
+    let meters = Meters::new();
+    losses.iter().for_each(|((stream, reason), &total)| meters.lost(stream, *reason, total));
     let core = Core {
         number: meta.number,
         arrival: ArrivalClock::from(meta.arrival, &*options.clock),
@@ -89,7 +91,7 @@ pub(super) fn load(
         work: Condvar::new(),
         room: Notify::new(),
         ended: watch::Sender::new(None),
-        meters: Meters::new(),
+        meters,
     })
 }
 

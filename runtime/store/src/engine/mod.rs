@@ -31,6 +31,7 @@ use crate::options::Options;
 use declare::Declared;
 use futures::future::BoxFuture;
 pub(crate) use load::LoadError;
+pub(crate) use read::decode as decode_block;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;

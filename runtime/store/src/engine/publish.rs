@@ -39,8 +39,10 @@ impl Committer {
             producer.snapshot.take_if(|(staged, _)| *staged <= number);
         }
         for (key, count) in ledger.totals() {
-            inner.meters.lost(&key.0, key.1, count);
-            *core.losses.entry(key).or_default() += count;
+            let (stream, reason) = (key.0.clone(), key.1);
+            let total = core.losses.entry(key).or_default();
+            *total += count;
+            inner.meters.lost(&stream, reason, *total);
         }
         inner.meters.disk(disk_bytes);
         drop(core);

@@ -194,7 +194,7 @@ enum Found {
 }
 
 /// The block of these bytes, which are stored under `first`.
-pub(super) fn decode(bytes: &[u8], first: u64, schema: impl Fn(u64) -> Option<Arc<Schema>>) -> Result<Block, String> {
+pub(crate) fn decode(bytes: &[u8], first: u64, schema: impl Fn(u64) -> Option<Arc<Schema>>) -> Result<Block, String> {
     let Decoded { first: found, runs, pass, batch } =
         block::decode(bytes, schema).map_err(|damage| damage.to_string())?;
     if found != first {

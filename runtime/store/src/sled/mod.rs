@@ -17,10 +17,13 @@ mod tests;
 
 use crate::api::Error;
 use crate::engine::{Engine, LoadError};
+use crate::medium::Medium as _;
 use crate::options::Options;
+use crate::verify::{self, Report};
 use files::Folder;
 use medium::SledMedium;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +62,30 @@ pub fn open(options: Options) -> Result<SledStore, Error> {
                 Ok(engine) => Ok(SledStore { engine }),
                 Err(Failure::Refused(reason) | Failure::Broken(reason)) => Err(refuse(reason)),
             }
+        }
+    }
+}
+
+/// Looks over the store in `path` without changing it, while no gateway has it open. What does not open at all is a
+/// problem of the report.
+pub fn verify(path: &Path) -> Result<Report, Error> {
+    let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
+    if !path.join("streams").is_dir() {
+        return Err(refuse("there is no store in this folder. Give the folder that store.path names".into()));
+    }
+    let folder = Arc::new(Folder::lock(path).map_err(refuse)?);
+    let looked = catch_unwind(AssertUnwindSafe(|| {
+        let medium = open_db(&folder).map(|db| SledMedium::new(db, folder.clone()).map_err(Failure::Refused))??;
+        let report = verify::verify(&medium).map_err(Failure::Broken);
+        medium.release();
+        report
+    }));
+    match looked.unwrap_or_else(|panic| Err(Failure::Broken(medium::panic_message(&*panic)))) {
+        Ok(report) => Ok(report),
+        Err(Failure::Refused(reason)) => Err(refuse(reason)),
+        Err(Failure::Broken(reason)) => {
+            let problem = format!("it does not open: {reason}. A gateway sets it aside and begins a fresh one");
+            Ok(Report { problems: vec![problem], ..Report::default() })
         }
     }
 }

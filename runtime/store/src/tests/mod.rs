@@ -6,6 +6,7 @@ mod damage;
 mod model;
 mod reads;
 mod retention;
+mod verify;
 
 use crate::{
     Append, Block, Commit, Engine, Hold, Keep, MemoryStore, Options, Partition, Position, Receipt, Refusal, Retention,
@@ -73,6 +74,16 @@ impl Rig {
             Disk::Sled { .. } => wait(self.store().close()).unwrap(),
         }
         self.begin_again();
+    }
+
+    /// Closes the store and looks over what it left.
+    fn verify(&mut self) -> crate::Report {
+        wait(self.store().close()).unwrap();
+        self.store = None;
+        match &self.disk {
+            Disk::Memory(disk) => crate::verify::verify(&crate::memory::Plugged::into(disk.clone())).unwrap(),
+            Disk::Sled { .. } => sled::verify(&self.options.path).unwrap(),
+        }
     }
 
     fn begin_again(&mut self) {

@@ -291,6 +291,8 @@ fn run(seed: u64, steps: usize, rig: Rig) {
             let lost: u64 = health.partitions.iter().filter(|p| &*p.partition.stream == name).map(|p| p.lost).sum();
             assert_eq!(lost, noted(name), "the ledger tells what {name} lost");
         }
+        let report = model.rig.verify();
+        assert!(report.is_sound(), "{:?}", report.problems);
     }));
     if let Err(panic) = told {
         eprintln!("the failing seed is {seed}");
@@ -300,7 +302,7 @@ fn run(seed: u64, steps: usize, rig: Rig) {
 
 #[test]
 fn the_memory_store_agrees_with_the_model() {
-    for seed in 0..300 {
+    for seed in 0..1000 {
         let tail_bytes = [0, 5_000, 4 << 20][seed as usize % 3];
         run(seed, 60, Rig::memory(seed, |options| options.tail_bytes = tail_bytes));
     }
@@ -308,7 +310,7 @@ fn the_memory_store_agrees_with_the_model() {
 
 #[test]
 fn the_sled_store_agrees_with_the_model() {
-    for seed in 1000..1024 {
+    for seed in 1000..1100 {
         let tail_bytes = [0, 5_000, 4 << 20][seed as usize % 3];
         run(seed, 60, Rig::sled(|options| options.tail_bytes = tail_bytes));
     }
