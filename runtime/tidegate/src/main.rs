@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         Command::Run { file, in_memory } => cli::run(&file, if in_memory { Medium::Memory } else { Medium::Disk }),
         Command::Check { file, json } => cli::check(&file, json),
         Command::Tap(options) => cli::tap(options),
+        Command::Store(command) => cli::store(command),
         Command::CompilePlugin { input, output } => cli::compile_plugin(&input, &output),
     }
 }

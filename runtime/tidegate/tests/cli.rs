@@ -129,6 +129,11 @@ impl View for Shown {
 /// A store with ten durable records in the stream `readings`.
 async fn store() -> Arc<MemoryStore> {
     let store = MemoryStore::new(Options { commit_interval: Duration::from_millis(1), ..Options::new("", "g") }, 7);
+    fill(&store).await;
+    Arc::new(store)
+}
+
+async fn fill(store: &dyn Store) {
     let retention =
         Retention { max_bytes: 1 << 24, max_age: None, keep: Keep::UntilRead, when_full: WhenFull::DropOldest };
     let spec = |name: &str, schema| StreamSpec {
@@ -154,7 +159,6 @@ async fn store() -> Arc<MemoryStore> {
     let mut commit = Commit::by(&store.attach("source/test").unwrap());
     commit.appends.push(Append { stream: "readings".into(), batch: Arc::new(builder.finish()) });
     store.commit(commit).expect("there is room").await.unwrap();
-    Arc::new(store)
 }
 
 #[test]
@@ -182,4 +186,45 @@ fn tap_prints_a_stream() {
     assert_eq!(tap.status.code(), Some(3));
     assert!(text(&tap.stderr).contains("404 Not Found: there is no stream \"reading\""), "{}", text(&tap.stderr));
     drain.cancel();
+}
+
+#[test]
+fn a_store_is_verified_while_no_gateway_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let dir = path.display().to_string();
+    let verify = |more: &[&str]| tidegate(&[&["store", "verify", "--dir", &dir], more].concat());
+
+    let none = verify(&[]);
+    assert_eq!(none.status.code(), Some(3), "{}", text(&none.stdout));
+    assert!(text(&none.stderr).contains("there is no store in this folder"), "{}", text(&none.stderr));
+    assert!(!path.exists(), "and none is made by looking");
+
+    let store = tidegate_store::sled::open(Options::new(&path, "plant-7")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(fill(&store));
+    let held = verify(&[]);
+    assert_eq!(held.status.code(), Some(3), "{}", text(&held.stdout));
+    assert!(text(&held.stderr).contains("another process has it open"), "{}", text(&held.stderr));
+    runtime.block_on(store.close()).unwrap();
+    drop(store);
+
+    let sound = verify(&[]);
+    assert_eq!(sound.status.code(), Some(0), "{}", text(&sound.stderr));
+    let lines = text(&sound.stdout);
+    let readings = lines.lines().find(|line| line.starts_with("readings/0")).unwrap_or_else(|| panic!("{lines}"));
+    let numbers: Vec<&str> = readings.split_whitespace().collect();
+    assert_eq!((numbers[1], numbers[2], numbers[4]), ("1", "10", "10"), "{lines}");
+    assert!(lines.ends_with("appended = stored + released + lost everywhere\n"), "{lines}");
+
+    let (_config, file) = file(&format!("[gateway]\nname = \"plant-7\"\n[store]\npath = \"{dir}\"\n"));
+    let json = tidegate(&["store", "verify", "--json", "--config", &file]);
+    let told: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((json.status.code(), &told["sound"]), (Some(0), &serde_json::json!(true)), "{told}");
+    assert_eq!(told["report"]["gateway"], "plant-7");
+
+    std::fs::write(path.join("streams/db"), "").unwrap();
+    let damaged = verify(&[]);
+    assert_eq!(damaged.status.code(), Some(5), "{}{}", text(&damaged.stdout), text(&damaged.stderr));
+    assert_ne!(text(&damaged.stderr), "", "it says what is wrong");
 }

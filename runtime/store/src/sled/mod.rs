@@ -66,14 +66,15 @@ pub fn open(options: Options) -> Result<SledStore, Error> {
     }
 }
 
-/// Looks over the store in `path` without changing it, while no gateway has it open. What does not open at all is a
-/// problem of the report.
+/// Looks over the store in `path`, while no gateway has it open; no entry of it is changed. What does not open at all is
+/// a problem of the report.
 pub fn verify(path: &Path) -> Result<Report, Error> {
     let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
     if !path.join("streams").is_dir() {
         return Err(refuse("there is no store in this folder. Give the folder that store.path names".into()));
     }
     let folder = Arc::new(Folder::lock(path).map_err(refuse)?);
+    folder.delete_torn_snapshots().map_err(refuse)?;
     let looked = catch_unwind(AssertUnwindSafe(|| {
         let medium = open_db(&folder).map(|db| SledMedium::new(db, folder.clone()).map_err(Failure::Refused))??;
         let report = verify::verify(&medium).map_err(Failure::Broken);

@@ -2,10 +2,12 @@
 
 mod check;
 mod run;
+mod store;
 mod tap;
 
 pub use check::check;
 pub use run::run;
+pub use store::{StoreCommand, store};
 pub use tap::{TapOptions, tap};
 
 use clap::{Parser, Subcommand};
@@ -20,10 +22,12 @@ pub mod exit {
     pub const START: u8 = 3;
     /// The drain did not end in time, or was cut short by a second signal. What was acknowledged is durable all the same.
     pub const DRAIN: u8 = 4;
+    /// A store was looked over and something in it is wrong.
+    pub const DAMAGED: u8 = 5;
 }
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 the configuration has problems, 2 wrong usage, 3 could not be started \
-                          or reached, 4 the drain was cut short";
+                          or reached, 4 the drain was cut short, 5 the store has damage";
 
 #[derive(Parser)]
 #[command(name = "tidegate", version, about = "A small, trustworthy stream processor for gateways", after_help = AFTER_HELP)]
@@ -53,6 +57,9 @@ pub enum Command {
     },
     /// Print a stream of a running gateway, a JSON object a line
     Tap(TapOptions),
+    /// Look at a store while no gateway has it open
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Compile a plugin (what a gateway runs in a process of its own)
     #[command(hide = true)]
     CompilePlugin {
@@ -105,6 +112,9 @@ mod tests {
         assert!(parsed("tidegate run g.toml --in-memory").is_ok_and(|run| run.contains("in_memory: true")));
         assert!(parsed("tidegate tap readings -n 3 --from start").is_ok());
         assert!(parsed("tidegate tap readings --url http://x --config y").is_err());
+        assert!(parsed("tidegate store verify --dir store --json").is_ok());
+        assert!(parsed("tidegate store verify").is_err(), "it is not guessed which store is meant");
+        assert!(parsed("tidegate store verify --dir store --config g.toml").is_err());
         assert!(parsed("tidegate").is_err());
     }
 }

@@ -1,0 +1,94 @@
+//! `tidegate store`: a store looked at while no gateway has it open.
+
+use super::{exit, failed};
+use crate::config;
+use clap::{Args, Subcommand};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tidegate_store::{PartitionReport, Report};
+
+/// What to do with a store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Read every block and check that everything adds up; changes nothing. The gateway must not be running
+    Verify(VerifyOptions),
+}
+
+/// Which store, and how to tell.
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// The gateway's configuration: its store.path is meant
+    #[arg(long, value_name = "FILE", conflicts_with = "dir", required_unless_present = "dir")]
+    config: Option<PathBuf>,
+    /// The store's folder
+    #[arg(long, value_name = "PATH")]
+    dir: Option<PathBuf>,
+    /// Print a JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Carries out a subcommand.
+pub fn store(command: StoreCommand) -> ExitCode {
+    match command {
+        StoreCommand::Verify(options) => verify(&options),
+    }
+}
+
+fn verify(options: &VerifyOptions) -> ExitCode {
+    let path = match folder(options) {
+        Ok(path) => path,
+        Err(code) => return code,
+    };
+    let report = match tidegate_store::sled::verify(&path) {
+        Ok(report) => report,
+        Err(error) => return failed(exit::START, &error.to_string()),
+    };
+    if options.json {
+        let told = serde_json::json!({ "sound": report.is_sound(), "report": report });
+        println!("{told}");
+    } else {
+        print!("{}", table(&report));
+        report.problems.iter().for_each(|problem| eprintln!("{problem}"));
+        if report.untold > 0 {
+            eprintln!("and {} problems more", report.untold);
+        }
+    }
+    if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(exit::DAMAGED) }
+}
+
+fn folder(options: &VerifyOptions) -> Result<PathBuf, ExitCode> {
+    let Some(file) = &options.config else { return Ok(options.dir.clone().unwrap_or_default()) };
+    config::load(file).map(|config| config.store.path).map_err(|errors| {
+        eprintln!("{errors}");
+        ExitCode::from(exit::CONFIG)
+    })
+}
+
+/// A line a partition, and a verdict.
+fn table(report: &Report) -> String {
+    let mut out = format!("store of gateway {:?}, epoch {:016x}\n", report.gateway, report.epoch);
+    let names = report.partitions.iter().map(|p| name(p).len()).max().unwrap_or(0).max("partition".len());
+    let head = ["blocks", "records", "bytes", "appended", "released", "lost"];
+    let _ = write!(out, "{:<names$}", "partition");
+    head.iter().for_each(|word| drop(write!(out, " {word:>12}")));
+    out.push('\n');
+    for p in &report.partitions {
+        let _ = write!(out, "{:<names$}", name(p));
+        let numbers = [p.blocks, p.records, p.bytes, p.appended, p.released, p.lost];
+        numbers.iter().for_each(|number| drop(write!(out, " {number:>12}")));
+        out.push('\n');
+    }
+    let wrong = report.problems.len() as u64 + report.untold;
+    match wrong {
+        0 => out.push_str("sound: every block is whole, and appended = stored + released + lost everywhere\n"),
+        1 => out.push_str("1 problem\n"),
+        _ => drop(writeln!(out, "{wrong} problems")),
+    }
+    out
+}
+
+fn name(partition: &PartitionReport) -> String {
+    format!("{}/{}", partition.stream, partition.partition)
+}
