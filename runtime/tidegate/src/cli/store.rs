@@ -3,7 +3,6 @@
 use super::{exit, failed};
 use crate::config;
 use clap::{Args, Subcommand};
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tidegate_store::{PartitionReport, Report};
@@ -70,22 +69,21 @@ fn folder(options: &VerifyOptions) -> Result<PathBuf, ExitCode> {
 fn table(report: &Report) -> String {
     let mut out = format!("store of gateway {:?}, epoch {:016x}\n", report.gateway, report.epoch);
     let names = report.partitions.iter().map(|p| name(p).len()).max().unwrap_or(0).max("partition".len());
-    let head = ["blocks", "records", "bytes", "appended", "released", "lost"];
-    let _ = write!(out, "{:<names$}", "partition");
-    head.iter().for_each(|word| drop(write!(out, " {word:>12}")));
-    out.push('\n');
+    let row = |name: &str, cells: [String; 6]| {
+        let cells = cells.map(|cell| format!(" {cell:>12}"));
+        format!("{name:<names$}{}\n", cells.concat())
+    };
+    out += &row("partition", ["blocks", "records", "bytes", "appended", "released", "lost"].map(str::to_string));
     for p in &report.partitions {
-        let _ = write!(out, "{:<names$}", name(p));
         let numbers = [p.blocks, p.records, p.bytes, p.appended, p.released, p.lost];
-        numbers.iter().for_each(|number| drop(write!(out, " {number:>12}")));
-        out.push('\n');
+        out += &row(&name(p), numbers.map(|number| number.to_string()));
     }
     let wrong = report.problems.len() as u64 + report.untold;
-    match wrong {
-        0 => out.push_str("sound: every block is whole, and appended = stored + released + lost everywhere\n"),
-        1 => out.push_str("1 problem\n"),
-        _ => drop(writeln!(out, "{wrong} problems")),
-    }
+    out += &match wrong {
+        0 => "sound: every block is whole, and appended = stored + released + lost everywhere\n".to_string(),
+        1 => "1 problem\n".to_string(),
+        _ => format!("{wrong} problems\n"),
+    };
     out
 }
 
