@@ -57,12 +57,27 @@ impl Gateway {
         fs::write(self.config(), text).expect("a configuration");
     }
 
-    /// Starts it and waits until it answers.
-    pub fn start(&mut self) {
+    /// Starts it without waiting for anything.
+    pub fn launch(&mut self) {
         assert!(self.process.is_none(), "the gateway is running");
         let mut command = Command::new(parts::gateway_binary());
         command.arg("run").arg(self.config()).env("RUST_BACKTRACE", "1");
         self.process = Some(Process::spawn("gateway", &mut command, &self.folder.path().join("log")));
+    }
+
+    /// How it ended, if it has by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process().ended()
+    }
+
+    /// Status and reasons of `/readyz`, or why it does not answer.
+    pub fn probe(&self) -> Result<(u16, String), String> {
+        http::get(self.control, "/readyz")
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn start(&mut self) {
+        self.launch();
         eventually(START_MAX, "the gateway answers", || {
             if let Some(status) = self.process().ended() {
                 panic!("the gateway ended with {status}:\n{}", self.log());
@@ -172,6 +187,11 @@ impl Gateway {
     /// Resident memory in bytes.
     pub fn resident_bytes(&mut self) -> u64 {
         self.process().resident_bytes()
+    }
+
+    /// Bytes it has had written to a disk (`write_bytes` of `/proc/PID/io`).
+    pub fn written_bytes(&mut self) -> u64 {
+        self.process().written_bytes()
     }
 
     /// What it has logged since its first start.

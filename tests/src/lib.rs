@@ -14,6 +14,7 @@ pub mod parts;
 pub mod process;
 pub mod publisher;
 pub mod serial;
+pub mod torture;
 pub mod upstream;
 pub mod wait;
 

@@ -73,6 +73,13 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
+    /// Bytes it has had written to a disk, counted when its pages became dirty.
+    pub fn written_bytes(&self) -> u64 {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.pid())).expect("a running process");
+        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).expect("write_bytes");
+        line.parse().expect("a number")
+    }
+
     /// User and system time so far.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a running process");

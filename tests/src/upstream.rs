@@ -32,7 +32,7 @@ pub struct Arrival {
     pub path: String,
     /// Its idempotency key, or empty.
     pub key: String,
-    /// What it was answered.
+    /// What it was answered, or would have been had the reply not been lost.
     pub status: u16,
     /// Its lines (NDJSON), decompressed.
     pub lines: Vec<String>,
@@ -51,6 +51,8 @@ struct State {
     mood: Mood,
     /// Statuses for the next requests, before `mood` holds again.
     script: VecDeque<u16>,
+    /// So many of the next requests are taken and answered 503.
+    replies_to_lose: u32,
     arrivals: Vec<Arrival>,
 }
 
@@ -62,7 +64,7 @@ impl Upstream {
 
     /// Listens on this address and takes everything.
     pub fn listen_on(addr: SocketAddr) -> Self {
-        let state = State { mood: Mood::Accept, script: VecDeque::new(), arrivals: Vec::new() };
+        let state = State { mood: Mood::Accept, script: VecDeque::new(), replies_to_lose: 0, arrivals: Vec::new() };
         let mut upstream = Upstream { addr, state: Arc::new(Mutex::new(state)), serving: None };
         upstream.connect();
         upstream
@@ -91,6 +93,11 @@ impl Upstream {
     /// Answers the next requests with these statuses, one each.
     pub fn script(&self, statuses: &[u16]) {
         self.state().script.extend(statuses);
+    }
+
+    /// Takes the next `count` requests it would accept and answers them 503: the reply is lost, the records are not.
+    pub fn lose_replies(&self, count: u32) {
+        self.state().replies_to_lose = count;
     }
 
     /// Goes away: connections are cut and new ones refused.
@@ -167,7 +174,10 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     };
     let key = header("idempotency-key");
     state.arrivals.push(Arrival { path: head.uri.path().into(), key, status, lines });
-    Ok(Response::builder().status(status).body(Full::default()).expect("a valid status"))
+    let lost = status == 200 && state.replies_to_lose > 0;
+    state.replies_to_lose -= u32::from(lost);
+    let answer = if lost { 503 } else { status };
+    Ok(Response::builder().status(answer).body(Full::default()).expect("a valid status"))
 }
 
 /// What a request tells the upstream itself to do.

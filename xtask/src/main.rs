@@ -7,6 +7,7 @@ mod plugins;
 mod setup;
 mod step;
 mod suite;
+mod torture;
 
 use checkout::Checkout;
 use clap::{Parser, Subcommand};
@@ -25,6 +26,8 @@ enum Verb {
     Demo(demo::Options),
     /// Lints and every test, the end-to-end ones against real parts
     Test(suite::Options),
+    /// Cut the gateway's power and kill it under load, and account for every reading; needs root
+    Torture(torture::Options),
     /// Measure the release build: takes both cores for some minutes
     Bench,
     /// Install what the tests need; what is there already is left alone
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match cli.verb {
         Verb::Demo(options) => demo::run(&checkout, &options),
         Verb::Test(options) => suite::run(&checkout, &options),
+        Verb::Torture(options) => torture::run(&checkout, &options),
         Verb::Bench => bench::run(&checkout),
         Verb::Setup => setup::for_tests(&checkout),
         Verb::Plugins => suite::plugins(&checkout),

@@ -11,6 +11,10 @@ const FOR_BUILDING: &[(&str, &str)] = &[("cc", "gcc"), ("c++", "g++"), ("make", 
 const FOR_TESTS: &[(&str, &str)] =
     &[("mosquitto", "mosquitto"), ("socat", "socat"), ("java", "default-jre-headless"), ("mvn", "maven")];
 
+/// The disks that torture makes and cuts.
+const FOR_TORTURE: &[(&str, &str)] =
+    &[("mosquitto", "mosquitto"), ("mkfs.xfs", "xfsprogs"), ("mkfs.ext4", "e2fsprogs")];
+
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// The jar that shows that Kafka is complete; the version is that of `tests/kafka/pom.xml`.
 const KAFKA_JAR: &str = "kafka_2.13-4.4.0.jar";
@@ -22,10 +26,16 @@ pub fn for_demo(checkout: &Checkout) -> Outcome {
     packages(FOR_BUILDING)
 }
 
+/// What it takes to torture the gateway.
+pub fn for_torture(checkout: &Checkout) -> Outcome {
+    rust(checkout)?;
+    packages(&[FOR_BUILDING, FOR_TORTURE].concat())
+}
+
 /// What it takes to run every test.
 pub fn for_tests(checkout: &Checkout) -> Outcome {
     rust(checkout)?;
-    packages(&[FOR_BUILDING, FOR_TESTS].concat())?;
+    packages(&[FOR_BUILDING, FOR_TESTS, FOR_TORTURE].concat())?;
     kafka(checkout)?;
     cargo_deny(checkout)
 }
