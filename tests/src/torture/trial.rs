@@ -72,6 +72,8 @@ impl Trial {
                     println!("{number:>5} of {count} {fault:?}: {acknowledged} acknowledged, {owed} on their way");
                 }
                 if !trial.verdict.violations.is_empty() {
+                    trial.verdict.sent = trial.load.stop();
+                    trial.tally();
                     return Ok(trial.verdict);
                 }
             }
@@ -200,18 +202,12 @@ impl Trial {
             }
             Err(format!("{delivered} of {sent} delivered; {windowed} in windows and {late} late of {records}"))
         });
-        self.verdict.late = self.late();
-        let losses = self.losses();
+        self.tally();
+        let (losses, late) = (self.losses(), self.late());
         let (books, verdict) = (&self.books, &mut self.verdict);
-        verdict.acknowledged = books.acknowledged();
-        verdict.delivered = books.delivered();
-        (verdict.invented, verdict.altered) = (books.invented, books.altered);
-        (verdict.again, verdict.taken_again) = (books.again, books.taken_again());
-        (verdict.redelivered, verdict.refused) = (self.witness.redelivered(), books.refused);
-        verdict.windowed = books.windowed();
         verdict.violations.extend(settled.err());
-        verdict.violations.extend(books.told().iter().cloned());
-        let (windowed, late, records) = (verdict.windowed, verdict.late, books.records());
+        verdict.late = late;
+        let (windowed, records) = (verdict.windowed, books.records());
         verdict.hold(windowed + late == records, || format!("{windowed} in windows, {late} late of {records}"));
         let logs = books.logs();
         verdict.hold(logs.len() == 2, || format!("identities of more than one store: {logs:?}"));
@@ -219,6 +215,18 @@ impl Trial {
         let (again, redelivered) = (verdict.again, verdict.redelivered);
         verdict.hold(again > 0, || "nothing came twice: the retry path did not run".into());
         verdict.hold(redelivered > 0, || "the broker redelivered nothing: no fault hit a reading under way".into());
+    }
+
+    /// What the books and the witness have so far.
+    fn tally(&mut self) {
+        let (books, verdict) = (&self.books, &mut self.verdict);
+        verdict.acknowledged = books.acknowledged();
+        verdict.delivered = books.delivered();
+        (verdict.invented, verdict.altered) = (books.invented, books.altered);
+        (verdict.again, verdict.taken_again) = (books.again, books.taken_again());
+        (verdict.redelivered, verdict.refused) = (self.witness.redelivered(), books.refused);
+        verdict.windowed = books.windowed();
+        verdict.violations.extend(books.told().iter().cloned());
     }
 
     fn late(&self) -> u64 {
