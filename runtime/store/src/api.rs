@@ -142,9 +142,9 @@ pub enum LossReason {
     Quarantined,
     /// It could not be taken in: the stream was full and the source cannot wait.
     Full,
-    /// The stream's cap, `thin`: a coarser record stands for it.
+    /// The stream's cap: a coarser record stands for it. In the format; nothing is thinned yet.
     Thinned,
-    /// A person gave it up (`store purge`).
+    /// A person gave it up. In the format; nothing purges yet.
     Purged,
 }
 
@@ -304,7 +304,8 @@ pub struct Run {
     pub wall: i64,
     /// Whether the wall clock was trustworthy.
     pub trusted: bool,
-    /// Whether the event times are the gateway's own: the wall clock's, for records that brought none.
+    /// Whether the event times are the gateway's own: the wall clock's, for records that brought none. In the format;
+    /// nothing sets it yet.
     pub stamped: bool,
     /// How many records; 0 for a tick (which takes one position).
     pub rows: u32,

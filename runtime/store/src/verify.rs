@@ -5,8 +5,7 @@
 
 mod facts;
 
-use crate::block::{self, span};
-use crate::engine::decode_block;
+use crate::engine::{LoadError, decode_block};
 use crate::keys::{KEY_BYTES, Key, Kind};
 use crate::medium::Medium;
 use crate::values::Counters;
@@ -73,16 +72,17 @@ impl Report {
     }
 }
 
-/// Looks a medium over. An error is a medium that cannot be read at all.
-pub(crate) fn verify(medium: &dyn Medium) -> Result<Report, String> {
+/// Looks a medium over. An error is a medium that cannot be read, or a store of a format this version does not know.
+pub(crate) fn verify(medium: &dyn Medium) -> Result<Report, LoadError> {
     let mut report = Report::default();
     let facts = Facts::read(medium, &mut report)?;
     let mut walk = Walk { facts: &facts, report, found: None, block: None };
     let (from, to) = Key::all(Kind::Block);
-    medium.scan(from, to, &mut |key, bytes| {
+    let scanned = medium.scan(from, to, &mut |key, bytes| {
         walk.part(key, bytes);
         true
-    })?;
+    });
+    scanned.map_err(LoadError::Broken)?;
     walk.end_block();
     walk.end_partition();
     let mut report = walk.report;
@@ -154,8 +154,8 @@ impl Walk<'_> {
         let decoded = decode_block(&bytes, key.offset, |id| self.facts.schema(id));
         let end = match &decoded {
             Ok(decoded) => decoded.next.0,
-            // What it says of itself, where that can be read.
-            Err(_) => block::peek(&bytes).map_or(key.offset.saturating_add(span(0)), |peek| peek.next()),
+            // What a damaged block says of itself is not to be believed.
+            Err(_) => key.offset.saturating_add(1),
         };
         if key.offset < found.end {
             self.report.problem(format!("{name}: the block at {} begins inside the one before it", key.offset));

@@ -95,7 +95,8 @@ pub(super) fn load(
     })
 }
 
-fn read_meta(medium: &dyn Medium) -> Result<Option<Meta>, LoadError> {
+/// The meta entry, of a format this version reads; `None` where nothing is stored.
+pub(crate) fn read_meta(medium: &dyn Medium) -> Result<Option<Meta>, LoadError> {
     let Some(bytes) = value(medium, Key::only(Kind::Meta)).map_err(LoadError::Broken)? else {
         let any = first(medium, Key::all(Kind::Meta).0, Key::all(Kind::Block).1).map_err(LoadError::Broken)?;
         return match any {

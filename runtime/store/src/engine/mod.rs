@@ -30,7 +30,7 @@ use crate::metrics::Meters;
 use crate::options::Options;
 use declare::Declared;
 use futures::future::BoxFuture;
-pub(crate) use load::LoadError;
+pub(crate) use load::{LoadError, read_meta};
 pub(crate) use read::decode as decode_block;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};

@@ -66,8 +66,8 @@ pub fn open(options: Options) -> Result<SledStore, Error> {
     }
 }
 
-/// Looks over the store in `path`, while no gateway has it open; no entry of it is changed. What does not open at all is
-/// a problem of the report.
+/// Looks over the store in `path`, while no gateway has it open; no entry of it is changed. What does not open or cannot
+/// be read is a problem of the report.
 pub fn verify(path: &Path) -> Result<Report, Error> {
     let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
     if !path.join("streams").is_dir() {
@@ -75,18 +75,22 @@ pub fn verify(path: &Path) -> Result<Report, Error> {
     }
     let folder = Arc::new(Folder::lock(path).map_err(refuse)?);
     folder.delete_torn_snapshots().map_err(refuse)?;
-    let looked = catch_unwind(AssertUnwindSafe(|| {
-        let medium = open_db(&folder).map(|db| SledMedium::new(db, folder.clone()).map_err(Failure::Refused))??;
-        let report = verify::verify(&medium).map_err(Failure::Broken);
-        medium.release();
-        report
-    }));
-    match looked.unwrap_or_else(|panic| Err(Failure::Broken(medium::panic_message(&*panic)))) {
+    let unreadable = |problem: String| Ok(Report { problems: vec![problem], ..Report::default() });
+    let opened = guarded(|| SledMedium::new(open_db(&folder)?, folder.clone()).map_err(Failure::Refused));
+    let medium = match opened {
+        Ok(medium) => medium,
+        Err(Failure::Refused(reason)) => return Err(refuse(reason)),
+        Err(Failure::Broken(reason)) => {
+            return unreadable(format!("it does not open: {reason}. A gateway sets it aside and begins a fresh one"));
+        }
+    };
+    let looked = guarded(|| verify::verify(&medium).map_err(Failure::from));
+    medium.release();
+    match looked {
         Ok(report) => Ok(report),
         Err(Failure::Refused(reason)) => Err(refuse(reason)),
         Err(Failure::Broken(reason)) => {
-            let problem = format!("it does not open: {reason}. A gateway sets it aside and begins a fresh one");
-            Ok(Report { problems: vec![problem], ..Report::default() })
+            unreadable(format!("it opens and cannot be read to its end: {reason}. Check the disk"))
         }
     }
 }
@@ -95,21 +99,32 @@ fn attempt(folder: &Arc<Folder>, options: &Options, notes: &mut Vec<String>) -> 
     for torn in folder.delete_torn_snapshots().map_err(Failure::Refused)? {
         notes.push(format!("a torn snapshot was deleted: {torn}"));
     }
-    let opened = catch_unwind(AssertUnwindSafe(|| {
+    guarded(|| {
         let db = open_db(folder)?;
         folder.sync().map_err(Failure::Refused)?;
         let medium = Arc::new(SledMedium::new(db, folder.clone()).map_err(Failure::Refused)?);
-        Engine::open(medium, options.clone(), None, notes.clone()).map_err(|error| match error {
+        Engine::open(medium, options.clone(), None, notes.clone()).map_err(Failure::from)
+    })
+}
+
+/// Work on a database that may panic on what a power cut left.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|panic| Err(Failure::Broken(medium::panic_message(&*panic))))
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
             LoadError::Format(found) => Failure::Refused(format!(
-                "it is of format {found} and this version reads format {}. Run the version that made it, or give \
+                "it is of format {found} and this version reads formats 1 to {}. Run the version that made it, or give \
                  this one another store.path",
                 crate::values::FORMAT
             )),
             LoadError::Broken(reason) => Failure::Broken(reason),
             LoadError::Refused(reason) => Failure::Refused(reason),
-        })
-    }));
-    opened.unwrap_or_else(|panic| Err(Failure::Broken(medium::panic_message(&*panic))))
+        }
+    }
 }
 
 fn open_db(folder: &Folder) -> Result<sled::Db, Failure> {

@@ -116,36 +116,34 @@ fn a_broken_database_is_set_aside_and_a_fresh_store_begins() {
     assert!(dir.path().join("streams.broken-2").exists());
 }
 
-#[test]
-fn a_store_of_another_format_is_refused_and_left_alone() {
+/// A folder with a store that holds nothing but its meta entry.
+fn made_with(format: u32) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let folder = Arc::new(Folder::lock(dir.path()).unwrap());
     let db = open_db(&folder).unwrap_or_else(|_| panic!("it opens"));
     let medium = SledMedium::new(db, folder.clone()).unwrap();
-    let meta = crate::values::Meta { format: 3, epoch: 1, gateway: "g".into(), arrival: 0, number: 0 };
+    let meta = crate::values::Meta { format, epoch: 77, gateway: "plant-7".into(), arrival: 5, number: 9 };
     let mut set = WriteSet::default();
     set.put(Key::only(Kind::Meta), crate::values::encode(&meta));
     medium.write(&set).unwrap();
     medium.release();
-    drop((medium, folder));
+    dir
+}
+
+#[test]
+fn a_store_of_another_format_is_refused_and_left_alone() {
+    let dir = made_with(3);
     for _ in 0..2 {
         assert!(refusal(dir.path()).contains("of format 3"), "{}", refusal(dir.path()));
     }
+    let looked = verify(dir.path()).unwrap_err().to_string();
+    assert!(looked.contains("of format 3") && looked.contains("Run the version that made it"), "{looked}");
     assert!(!dir.path().join("streams.broken-1").exists());
 }
 
 #[test]
 fn a_store_of_the_first_format_is_taken_over_by_its_next_commit() {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = Arc::new(Folder::lock(dir.path()).unwrap());
-    let db = open_db(&folder).unwrap_or_else(|_| panic!("it opens"));
-    let medium = SledMedium::new(db, folder.clone()).unwrap();
-    let meta = crate::values::Meta { format: 1, epoch: 77, gateway: "plant-7".into(), arrival: 5, number: 9 };
-    let mut set = WriteSet::default();
-    set.put(Key::only(Kind::Meta), crate::values::encode(&meta));
-    medium.write(&set).unwrap();
-    medium.release();
-    drop((medium, folder));
+    let dir = made_with(1);
     let store = declared(open(options(dir.path())).unwrap());
     assert_eq!(store.identity().epoch, 77, "it is the same store");
     append(&store, 1);

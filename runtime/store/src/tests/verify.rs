@@ -91,6 +91,20 @@ fn a_damaged_block_is_named_and_nothing_else() {
     assert!(problems[0].starts_with("read/0: the block at 10 is damaged: "), "{problems:?}");
 }
 
+/// Its rows begin behind the version, the checksum and a first offset of one byte: a header may claim any span.
+#[test]
+fn what_a_damaged_header_claims_is_not_held_against_the_blocks_behind_it() {
+    let medium = made();
+    let key = blocks(&*medium, "read")[3];
+    let mut bytes = value(&*medium, key).unwrap().unwrap();
+    assert_eq!(crate::block::peek(&bytes).unwrap().rows, 1);
+    bytes[10] = 100;
+    assert_eq!(crate::block::peek(&bytes).unwrap().rows, 100);
+    let problems = change(&*medium, |set| set.puts.push((key, bytes)));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("read/0: the block at 10 is damaged: "), "{problems:?}");
+}
+
 #[test]
 fn a_missing_block_is_missed_in_records_and_bytes() {
     let medium = made();

@@ -2,9 +2,10 @@
 
 use super::{PartitionReport, Report, conserved};
 use crate::api::LossReason;
+use crate::engine::{LoadError, read_meta};
 use crate::keys::{Key, Kind};
 use crate::medium::{Medium, value};
-use crate::values::{Counters, FORMAT, LossTotal, Meta, REASONS, StreamEntry, decode, unseal};
+use crate::values::{Counters, LossTotal, REASONS, StreamEntry, decode, unseal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_record::Schema;
@@ -21,9 +22,13 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn read(medium: &dyn Medium, report: &mut Report) -> Result<Self, String> {
+    pub(super) fn read(medium: &dyn Medium, report: &mut Report) -> Result<Self, LoadError> {
+        Facts::read_meta(medium, report)?;
+        Facts::read_entries(medium, report).map_err(LoadError::Broken)
+    }
+
+    fn read_entries(medium: &dyn Medium, report: &mut Report) -> Result<Self, String> {
         let mut facts = Facts::default();
-        facts.read_meta(medium, report)?;
         each(medium, Kind::Stream, report, |key, bytes| {
             facts.streams.insert(key.stream, decode::<StreamEntry>(bytes)?.name);
             Ok(())
@@ -45,22 +50,14 @@ impl Facts {
         Ok(facts)
     }
 
-    fn read_meta(&mut self, medium: &dyn Medium, report: &mut Report) -> Result<(), String> {
-        let Some(bytes) = value(medium, Key::only(Kind::Meta))? else {
-            report.problem("the meta entry is missing: this is no store, or no longer one".into());
-            return Ok(());
-        };
-        match decode::<Meta>(&bytes) {
-            Ok(meta) if (1..=FORMAT).contains(&meta.format) => {
-                (report.gateway, report.epoch) = (meta.gateway, meta.epoch);
-                Ok(())
-            }
-            Ok(meta) => Err(format!("it is of format {} and this version reads up to {FORMAT}", meta.format)),
-            Err(reason) => {
-                report.problem(format!("the meta entry is damaged: {reason}"));
-                Ok(())
-            }
+    fn read_meta(medium: &dyn Medium, report: &mut Report) -> Result<(), LoadError> {
+        match read_meta(medium) {
+            Ok(Some(meta)) => (report.gateway, report.epoch) = (meta.gateway, meta.epoch),
+            Ok(None) => report.problem("nothing is stored: not even what makes it a store".into()),
+            Err(LoadError::Broken(reason)) => report.problem(format!("the meta entry: {reason}")),
+            Err(other) => return Err(other),
         }
+        Ok(())
     }
 
     fn read_schemas(&mut self, medium: &dyn Medium, report: &mut Report) -> Result<(), String> {
