@@ -64,13 +64,13 @@ fn every_acknowledged_reading_is_counted_once_over_kills_and_restarts() {
         devices.sent_again
     );
     // What the broker sends again and the gateway does not know any more is what it has acknowledged: the broker ended,
-    // or the connection broke, with those acks unread.
+    // or the connection broke, with those acks unread. How many of the others there are depends on what is in hand at
+    // those instants, and may be none; that they are recognised is tested in `devices/tests`, where the commit waits.
     let explained = devices.sent_again + sent_again.saturating_sub(redelivered);
     assert!(
         again as u64 <= explained,
         "{again} duplicates, and only {explained} messages were sent again unrecognised"
     );
-    assert!(redelivered > 0, "no redelivery was recognised");
     assert_windows(&gateway, &kafka, stored.len() as i64);
 }
 
