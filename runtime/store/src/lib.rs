@@ -19,8 +19,8 @@ mod values;
 mod verify;
 
 pub use api::*;
-pub use engine::Engine;
-pub use memory::{MemoryDisk, MemoryStore};
+pub use engine::{Engine, Step, Steps};
+pub use memory::{MemoryDisk, MemoryStore, Trouble};
 pub use options::Options;
 pub use route::partition_of;
 pub use sled::SledStore;

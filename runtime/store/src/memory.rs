@@ -1,7 +1,8 @@
 //! The store in memory, with gaps between its positions: it keeps the trait honest and tests fast.
 
-use crate::engine::Engine;
-use crate::keys::Key;
+use crate::api::{Error, StreamSpec};
+use crate::engine::{Engine, Steps};
+use crate::keys::{KEY_BYTES, Key};
 use crate::medium::{Medium, WriteSet};
 use crate::options::Options;
 use std::collections::BTreeMap;
@@ -28,6 +29,14 @@ impl MemoryStore {
         MemoryStore { engine, disk }
     }
 
+    /// Declares its streams ([`Store::declare`]) and has no thread: group commits are made by the steps of what is
+    /// returned.
+    ///
+    /// [`Store::declare`]: crate::Store::declare
+    pub fn declare_by_hand(&self, streams: Vec<StreamSpec>) -> Result<Steps, Error> {
+        self.engine.declare_by_hand(streams)
+    }
+
     /// Where it keeps what is durable.
     pub fn disk(&self) -> MemoryDisk {
         self.disk.clone()
@@ -48,6 +57,22 @@ struct Disk {
     bytes: u64,
     /// Counts plug-ins; a store writes only while its own is the latest.
     plug: u64,
+    /// What becomes of the next write.
+    trouble: Option<Trouble>,
+    /// Most bytes it takes.
+    capacity: Option<u64>,
+}
+
+/// What becomes of a write to a [`MemoryDisk`] that does not go well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The power is cut in the middle of it. A write is all or nothing: it is there afterwards, or it is not.
+    PowerCut {
+        /// Whether it is.
+        written: bool,
+    },
+    /// It fails, as a worn card's does, and nothing of it is there.
+    Io,
 }
 
 impl fmt::Debug for MemoryDisk {
@@ -61,6 +86,28 @@ impl MemoryDisk {
     /// write. Open another with [`MemoryStore::on`].
     pub fn power_cut(&self) {
         self.lock().plug += 1;
+    }
+
+    /// The next write comes to grief.
+    pub fn trouble(&self, trouble: Trouble) {
+        self.lock().trouble = Some(trouble);
+    }
+
+    /// Limits how much it takes: a write beyond fails, and what is free is known.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.lock().capacity = bytes;
+    }
+
+    /// Every byte on it: each key, the length of its value, its value.
+    pub fn image(&self) -> Vec<u8> {
+        let disk = self.lock();
+        let mut image = Vec::with_capacity(disk.bytes as usize + disk.entries.len() * (KEY_BYTES + 8));
+        for (key, value) in &disk.entries {
+            image.extend_from_slice(&key.bytes());
+            image.extend_from_slice(&(value.len() as u64).to_be_bytes());
+            image.extend_from_slice(value);
+        }
+        image
     }
 
     fn lock(&self) -> MutexGuard<'_, Disk> {
@@ -99,6 +146,19 @@ impl Medium for Plugged {
         if disk.plug != self.plug {
             return Err("the power was cut".into());
         }
+        let trouble = disk.trouble.take();
+        match trouble {
+            Some(Trouble::PowerCut { .. }) => disk.plug += 1,
+            Some(Trouble::Io) => return Err("Input/output error (os error 5)".into()),
+            None => {}
+        }
+        if trouble == Some(Trouble::PowerCut { written: false }) {
+            return Err("the power was cut".into());
+        }
+        let added: usize = set.puts.iter().map(|(_, value)| value.len()).sum();
+        if disk.capacity.is_some_and(|capacity| disk.bytes + added as u64 > capacity) {
+            return Err("No space left on device (os error 28)".into());
+        }
         for key in &set.deletes {
             let gone = disk.entries.remove(key).map_or(0, |value| value.len());
             disk.bytes -= gone as u64;
@@ -108,7 +168,10 @@ impl Medium for Plugged {
             let gone = disk.entries.insert(*key, value.clone()).map_or(0, |value| value.len());
             disk.bytes -= gone as u64;
         }
-        Ok(())
+        match trouble {
+            Some(_) => Err("the power was cut".into()),
+            None => Ok(()),
+        }
     }
 
     fn scan(&self, from: Key, to: Key, visit: &mut dyn FnMut(Key, &[u8]) -> bool) -> Result<(), String> {
@@ -136,7 +199,8 @@ impl Medium for Plugged {
     }
 
     fn disk_free(&self) -> Option<u64> {
-        None
+        let disk = self.disk.lock();
+        disk.capacity.map(|capacity| capacity.saturating_sub(disk.bytes))
     }
 
     fn release(&self) {}

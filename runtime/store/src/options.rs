@@ -27,6 +27,9 @@ pub struct Options {
     pub tail_bytes: usize,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// What a new store's epoch is drawn from instead of the machine's randomness: for simulations, which must be the
+    /// same every time. Two stores of one seed give the same identities.
+    pub epoch_seed: Option<u64>,
 }
 
 impl Options {
@@ -42,6 +45,7 @@ impl Options {
             staged_bytes: 16 << 20,
             tail_bytes: 4 << 20,
             clock: Arc::new(SystemClock::default()),
+            epoch_seed: None,
         }
     }
 }

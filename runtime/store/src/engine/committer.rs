@@ -2,6 +2,7 @@
 
 use super::Inner;
 use super::core::Core;
+use super::declare::Declared;
 use super::group::Group;
 use super::retention::Heads;
 use crate::api::Error;
@@ -29,23 +30,43 @@ pub(super) struct Committer {
     looked_at: Instant,
 }
 
+/// What a look at what is staged comes to.
+pub(super) enum Look {
+    Due(Group),
+    NotYet,
+    /// Closed and nothing staged, or poisoned.
+    Over,
+}
+
 pub(super) fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, Error> {
-    let failed = |reason: String| Error::Open { path: inner.options.path.display().to_string(), reason };
-    let encoder = Encoder::new().map_err(|e| failed(format!("no compressor: {e}")))?;
-    let heads: Vec<Heads> = inner.declared()?.wakers.iter().map(|_| Heads::default()).collect();
-    let rows_max = vec![ROWS_MAX; heads.len()];
-    let committer = Committer { inner: inner.clone(), encoder, heads, rows_max, looked_at: Instant::now() };
+    let committer = Committer::new(inner.clone())?;
     std::thread::Builder::new()
         .name("store-committer".into())
         .spawn(move || committer.run())
-        .map_err(|e| failed(format!("the committer thread does not start: {e}")))
+        .map_err(|e| failed(&inner, format!("the committer thread does not start: {e}")))
+}
+
+fn failed(inner: &Inner, reason: String) -> Error {
+    Error::Open { path: inner.options.path.display().to_string(), reason }
 }
 
 impl Committer {
+    pub(super) fn new(inner: Arc<Inner>) -> Result<Self, Error> {
+        let encoder = Encoder::new().map_err(|e| failed(&inner, format!("no compressor: {e}")))?;
+        let heads: Vec<Heads> = inner.declared()?.wakers.iter().map(|_| Heads::default()).collect();
+        let rows_max = vec![ROWS_MAX; heads.len()];
+        Ok(Committer { inner, encoder, heads, rows_max, looked_at: Instant::now() })
+    }
+
     fn run(mut self) {
-        let inner = self.inner.clone();
         let result = catch_unwind(AssertUnwindSafe(|| self.work()))
             .unwrap_or_else(|_| Err("the committer panicked; its message is in the log".into()));
+        self.end(result);
+    }
+
+    /// Lets go of the medium and tells whoever waits how it ended.
+    pub(super) fn end(&self, result: Result<(), String>) {
+        let inner = &self.inner;
         if let Err(reason) = &result {
             inner.poison(reason);
         }
@@ -68,20 +89,29 @@ impl Committer {
         let declared = inner.declared().map_err(|e| e.to_string())?;
         let mut core = inner.lock();
         loop {
-            if core.poisoned.is_some() {
-                return Ok(None);
-            }
-            inner.stage_ticks(&mut core);
             let now = Instant::now();
-            if core.closing && core.waiting_since.is_none() {
-                return Ok(None);
+            match self.look(&mut core, declared, now) {
+                Look::Due(group) => return Ok(Some(group)),
+                Look::Over => return Ok(None),
+                Look::NotYet => core = self.wait(core, now),
             }
-            if core.closing || core.due(now, &inner) || now >= self.looked_at + RETENTION_INTERVAL {
-                self.looked_at = now;
-                return Ok(Some(Group::take(&mut core, declared)));
-            }
-            core = self.wait(core, now);
         }
+    }
+
+    /// Takes a group if one is due.
+    pub(super) fn look(&mut self, core: &mut Core, declared: &Declared, now: Instant) -> Look {
+        if core.poisoned.is_some() {
+            return Look::Over;
+        }
+        self.inner.stage_ticks(core);
+        if core.closing && core.waiting_since.is_none() {
+            return Look::Over;
+        }
+        if core.closing || core.due(now, &self.inner) || now >= self.looked_at + RETENTION_INTERVAL {
+            self.looked_at = now;
+            return Look::Due(Group::take(core, declared));
+        }
+        Look::NotYet
     }
 
     fn wait<'a>(&self, core: MutexGuard<'a, Core>, now: Instant) -> MutexGuard<'a, Core> {

@@ -91,15 +91,17 @@ impl Committer {
     pub(super) fn commit(&mut self, mut group: Group) {
         match self.write(&mut group) {
             Ok(ledger) => self.publish(group, ledger),
-            Err(reason) => {
-                self.inner.poison(&reason);
-                fail(group.commits, &reason);
-            }
+            Err(reason) => self.give_up(group, &reason),
         }
     }
 
+    pub(super) fn give_up(&self, group: Group, reason: &str) {
+        self.inner.poison(reason);
+        fail(group.commits, reason);
+    }
+
     /// Makes a group durable. Nothing is written where there is nothing to write.
-    fn write(&mut self, group: &mut Group) -> Result<Ledger, String> {
+    pub(super) fn write(&mut self, group: &mut Group) -> Result<Ledger, String> {
         let inner = self.inner.clone();
         let began = inner.options.clock.boot();
         let declared = inner.declared().map_err(|e| e.to_string())?;

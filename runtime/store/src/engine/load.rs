@@ -112,8 +112,8 @@ pub(crate) fn read_meta(medium: &dyn Medium) -> Result<Option<Meta>, LoadError> 
 }
 
 fn create(medium: &dyn Medium, options: &Options) -> Result<Meta, LoadError> {
-    let meta =
-        Meta { format: FORMAT, epoch: rand::rng().random(), gateway: options.gateway.clone(), arrival: 0, number: 0 };
+    let epoch = options.epoch_seed.map_or_else(|| rand::rng().random(), |seed| StdRng::seed_from_u64(seed).random());
+    let meta = Meta { format: FORMAT, epoch, gateway: options.gateway.clone(), arrival: 0, number: 0 };
     let mut set = WriteSet::default();
     set.put(Key::only(Kind::Meta), encode(&meta));
     medium.write(&set).map_err(LoadError::Refused)?;

@@ -18,6 +18,7 @@ mod load;
 mod publish;
 mod read;
 mod retention;
+mod steps;
 mod wait;
 
 use self::core::Core;
@@ -35,13 +36,22 @@ pub(crate) use read::decode as decode_block;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
+pub use steps::{Step, Steps};
 use tidegate_record::{Identity, Schema};
 use tokio::sync::{Notify, watch};
 
 /// The embedded store. Dropped without [`Store::close`] it commits what is staged and waits for it.
 pub struct Engine {
     inner: Arc<Inner>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    committer: Mutex<Drive>,
+}
+
+/// What moves the committer.
+enum Drive {
+    /// A thread, once streams are declared.
+    Thread(Option<JoinHandle<()>>),
+    /// Whoever holds the [`Steps`].
+    Hand,
 }
 
 pub(crate) struct Inner {
@@ -70,7 +80,18 @@ impl Engine {
         notes: Vec<String>,
     ) -> Result<Self, load::LoadError> {
         let inner = load::load(medium, options, gaps, notes)?;
-        Ok(Engine { inner: Arc::new(inner), committer: Mutex::new(None) })
+        Ok(Engine { inner: Arc::new(inner), committer: Mutex::new(Drive::Thread(None)) })
+    }
+
+    /// Declares streams as [`Store::declare`] does, on a store whose commits are made by hand.
+    pub(crate) fn declare_by_hand(&self, streams: Vec<StreamSpec>) -> Result<Steps, Error> {
+        self.inner.declare(streams)?;
+        *self.drive() = Drive::Hand;
+        Steps::new(self.inner.clone())
+    }
+
+    fn drive(&self) -> MutexGuard<'_, Drive> {
+        self.committer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,8 +147,7 @@ impl Store for Engine {
 
     fn declare(&self, streams: Vec<StreamSpec>) -> Result<(), Error> {
         self.inner.declare(streams)?;
-        let mut committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner);
-        *committer = Some(committer::start(self.inner.clone())?);
+        *self.drive() = Drive::Thread(Some(committer::start(self.inner.clone())?));
         Ok(())
     }
 
@@ -201,7 +221,7 @@ impl Store for Engine {
     }
 
     fn close(&self) -> BoxFuture<'static, Result<(), Error>> {
-        let running = self.committer.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let running = !matches!(*self.drive(), Drive::Thread(None));
         wait::close(self.inner.clone(), running)
     }
 }
@@ -210,11 +230,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.inner.lock().closing = true;
         self.inner.work.notify_all();
-        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let committer = std::mem::replace(&mut *self.drive(), Drive::Hand);
         match committer {
             // A panic of the committer has poisoned the store and was reported.
-            Some(thread) => drop(thread.join()),
-            None => self.inner.medium.release(),
+            Drive::Thread(Some(thread)) => drop(thread.join()),
+            Drive::Thread(None) | Drive::Hand => self.inner.medium.release(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod damage;
 mod model;
 mod reads;
 mod retention;
+mod steps;
 mod verify;
 
 use crate::{

@@ -5,10 +5,11 @@ mod intake;
 mod plan;
 mod view;
 
+pub use intake::StoreIntake;
+pub use plan::{Plan, plan};
+
 use crate::config::{Config, SinkConfig, SinkKind, SourceConfig, SourceKind};
 use crate::http;
-use intake::StoreIntake;
-use plan::Plan;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_devices::{Source, broker, mqtt, serial};
@@ -35,7 +36,7 @@ pub fn check(config: &Config) -> Vec<String> {
     let cache = Some(plan::cache_dir(config)).filter(|folder| folder.exists());
     let cache = cache.unwrap_or_else(|| temporary.path().into());
     let problems = plan::engine(config, cache).map_err(|error| vec![error]);
-    let plan = problems.and_then(|engine| plan::plan(config, &engine).map(drop));
+    let plan = problems.and_then(|engine| plan(config, &engine).map(drop));
     let mut problems = plan.err().unwrap_or_default();
     for sink in &config.sinks {
         problems.extend(upstream(sink).err());
@@ -94,7 +95,7 @@ impl Gateway {
         let address = listener.local_addr().map_err(StartError::one)?;
         let cache = plan::made_cache_dir(&config).map_err(StartError::one)?;
         let engine = plan::engine(&config, cache).map_err(StartError::one)?;
-        let Plan { streams, pipelines } = plan::plan(&config, &engine).map_err(StartError)?;
+        let Plan { streams, pipelines } = plan(&config, &engine).map_err(StartError)?;
         let schemas = streams.iter().map(|s| (s.name.clone(), s.schema.clone())).collect::<Vec<_>>();
         let store = open_store(store_options(&config, &clock), medium)?;
         store.declare(streams).map_err(StartError::one)?;
@@ -215,6 +216,7 @@ fn store_options(config: &Config, clock: &Arc<dyn Clock>) -> StoreOptions {
         staged_bytes: store.staged_bytes,
         tail_bytes: store.tail_bytes,
         clock: clock.clone(),
+        epoch_seed: None,
     }
 }
 
