@@ -131,6 +131,7 @@ impl<S: Stock> Commits<S> {
             };
             let (waits, room) = (self.refused.is_some(), room(&mut self.refused));
             tokio::select! {
+                biased;
                 Some((number, result)) = self.under_way.next(), if !self.under_way.is_empty() => {
                     result?;
                     self.shared.durable.store(number, Ordering::Release);

@@ -1,6 +1,7 @@
 //! The MQTT source: subscribes to a broker and acknowledges what is durable.
 
 mod address;
+pub mod link;
 mod options;
 mod reader;
 mod reason;
@@ -24,7 +25,7 @@ use tidegate_record::Schema;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use window::{Size, Window};
-use wire::Wire;
+use wire::{Client, Wire};
 
 /// Most filters of a source.
 pub const TOPICS_MAX: usize = 256;
@@ -62,11 +63,27 @@ impl Source {
 
     /// Runs until `drain` is cancelled and what was in hand is durable and acknowledged; see [`crate::Source::run`].
     pub async fn run(self, intake: Arc<dyn Intake>, drain: CancellationToken) {
-        let Source { options, address, decoder, handle } = self;
-        let Some(transport) = transport(&options, &address, &handle, &*intake, &drain).await else {
-            handle.stands(State::Stopped, intake.wall());
+        let Some(transport) = transport(&self.options, &self.address, &self.handle, &*intake, &drain).await else {
+            self.handle.stands(State::Stopped, intake.wall());
             return;
         };
+        let (client, wire) = Wire::new(&self.options, &self.address, transport);
+        self.serve(client, wire, intake, drain).await;
+    }
+
+    /// The same over a link of the caller's instead of a socket.
+    pub async fn run_over(
+        self,
+        link: Box<dyn link::Link>,
+        requests: Box<dyn link::Requests>,
+        intake: Arc<dyn Intake>,
+        drain: CancellationToken,
+    ) {
+        self.serve(Client::Link(requests), Wire::Link(link), intake, drain).await;
+    }
+
+    async fn serve(self, client: Client, wire: Wire, intake: Arc<dyn Intake>, drain: CancellationToken) {
+        let Source { options, decoder, handle, .. } = self;
         let mut window = Window::new(match options.version {
             Version::V5 => Size::Told(options.receive_max.into()),
             Version::V311 => Size::unknown(),
@@ -80,7 +97,6 @@ impl Source {
             tracing::warn!(source = handle.name(), "stored state is unknown: redelivered messages may be stored twice");
         }
         let shared = Shared::new(Stock::new(&options, Hand::new(handle.name(), decoder), window));
-        let (client, wire) = Wire::new(&options, &address, transport);
         let commits = Commits::new(shared.clone(), intake.clone(), handle.clone(), options.linger);
         let commits = AbortOnDropHandle::new(tokio::spawn(commits.run()));
         let reader = Reader::new(options, shared, intake.clone(), handle.clone(), client, drain);
@@ -105,7 +121,7 @@ async fn transport(
     if !address.tls {
         return Some(None);
     }
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::of(&options.client_id);
     loop {
         match tls::transport(options) {
             Ok(transport) => return Some(Some(transport)),

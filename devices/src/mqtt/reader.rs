@@ -63,12 +63,12 @@ impl Reader {
         drain: CancellationToken,
     ) -> Self {
         Reader {
+            backoff: Backoff::of(&options.client_id),
             options,
             shared,
             intake,
             handle,
             client,
-            backoff: Backoff::default(),
             drain: Box::pin(drain.cancelled_owned()),
             draining: false,
             connected: false,
@@ -247,6 +247,7 @@ impl Reader {
             tracing::warn!(source, reason, failures, wait_ms = wait.as_millis() as u64, "no connection to the broker");
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(wait) => {}
             () = &mut self.drain => self.begin_drain(),
         }

@@ -7,7 +7,7 @@
 //! travels with every parcel as the source's state, so that a restarted gateway recognises redeliveries too: there the
 //! broker may have used a packet id again, so it is asked only of payloads that bring their own time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The first byte of the stored list.
 const STATE_VERSION: u8 = 1;
@@ -23,7 +23,7 @@ pub(super) struct Window {
     /// So many from the front have their ack handed to the client.
     handed: usize,
     /// From earlier connections: packet id to message.
-    known: HashMap<u16, Known>,
+    known: BTreeMap<u16, Known>,
     /// First deliveries on this connection while something is known.
     fresh: usize,
     size: Size,
@@ -70,7 +70,7 @@ pub(super) enum Arrival {
 
 impl Window {
     pub fn new(size: Size) -> Self {
-        Window { entries: VecDeque::new(), handed: 0, known: HashMap::new(), fresh: 0, size }
+        Window { entries: VecDeque::new(), handed: 0, known: BTreeMap::new(), fresh: 0, size }
     }
 
     /// A message arrived.
@@ -193,7 +193,7 @@ impl Window {
     /// Takes the list of an earlier run; all of it is durable. False where it is not such a list.
     pub fn restore(&mut self, state: &[u8]) -> bool {
         let Some((&STATE_VERSION, mut rest)) = state.split_first() else { return false };
-        let mut known = HashMap::new();
+        let mut known = BTreeMap::new();
         let mut before = 0u16;
         while !rest.is_empty() {
             let Some((zigzag, after)) = varint(rest) else { return false };

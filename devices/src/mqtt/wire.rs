@@ -1,6 +1,7 @@
 //! MQTT 3.1.1 and 5 behind one face: rumqttc's two clients differ in every type.
 
 use super::address::Address;
+use super::link::{Link, Requests};
 use super::reason;
 use super::{Options, Qos, Version};
 use crate::words::words;
@@ -15,22 +16,32 @@ const OUTGOING_MAX: u16 = 8;
 
 /// A message as it came.
 #[derive(Debug)]
-pub(super) struct Delivery {
+pub struct Delivery {
+    /// QoS 1, else 0.
     pub qos_1: bool,
+    /// The broker says that it sent it before.
     pub dup: bool,
+    /// It is a retained message.
     pub retain: bool,
+    /// Its packet id (QoS 1).
     pub packet_id: u16,
+    /// Its topic.
     pub topic: Topic,
+    /// Its payload.
     pub payload: Bytes,
 }
 
+/// A topic as the protocol brings it.
 #[derive(Debug)]
-pub(super) enum Topic {
+pub enum Topic {
+    /// MQTT 3.1.1.
     V4(String),
+    /// MQTT 5.
     V5(Bytes),
 }
 
 impl Topic {
+    /// As text.
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Topic::V4(text) => Cow::Borrowed(text),
@@ -38,6 +49,7 @@ impl Topic {
         }
     }
 
+    /// As bytes.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Topic::V4(text) => text.as_bytes(),
@@ -48,17 +60,21 @@ impl Topic {
 
 /// What the wire says.
 #[derive(Debug)]
-pub(super) enum Signal {
+pub enum Signal {
+    /// A message.
     Publish(Delivery),
     /// The broker took us.
     Connected {
+        /// It has our session still.
         session_present: bool,
     },
     /// One answer for each filter: refused with a word, or granted (QoS 0 only: false).
     Subscribed(Vec<Result<bool, String>>),
+    /// The ack of this packet id was written.
     AckWritten(u16),
     /// The broker answers pings.
     Alive,
+    /// What means nothing to us.
     Other,
 }
 
@@ -66,6 +82,7 @@ pub(super) enum Signal {
 pub(super) enum Wire {
     V4(Box<rumqttc::EventLoop>, Address),
     V5(Box<v5::EventLoop>, Address),
+    Link(Box<dyn Link>),
 }
 
 /// The other half: requests that never wait.
@@ -73,6 +90,7 @@ pub(super) enum Wire {
 pub(super) enum Client {
     V4(rumqttc::AsyncClient),
     V5(v5::AsyncClient),
+    Link(Box<dyn Requests>),
 }
 
 impl Wire {
@@ -94,6 +112,7 @@ impl Wire {
                 Ok(event) => Ok(signal_v5(event)),
                 Err(error) => Err(reason::of_v5(&error, address)),
             },
+            Wire::Link(link) => link.poll().await,
         }
     }
 
@@ -102,6 +121,7 @@ impl Wire {
         match self {
             Wire::V4(events, _) => events.state.events.pop_front().map(signal_v4),
             Wire::V5(events, _) => events.state.events.pop_front().map(signal_v5),
+            Wire::Link(link) => link.buffered(),
         }
     }
 
@@ -110,6 +130,7 @@ impl Wire {
         match self {
             Wire::V4(events, _) => events.clean(),
             Wire::V5(events, _) => events.clean(),
+            Wire::Link(link) => link.reset(),
         }
     }
 }
@@ -128,6 +149,7 @@ impl Client {
                 let publish = v5::mqttbytes::v5::Publish { pkid: packet_id, qos, ..Default::default() };
                 client.try_ack(&publish).is_ok()
             }
+            Client::Link(requests) => requests.ack(packet_id),
         }
     }
 
@@ -157,6 +179,7 @@ impl Client {
                 });
                 client.try_subscribe_many(filters).is_ok()
             }
+            Client::Link(requests) => requests.subscribe(&options.topics),
         }
     }
 
@@ -165,6 +188,7 @@ impl Client {
         match self {
             Client::V4(client) => client.try_disconnect().is_ok(),
             Client::V5(client) => client.try_disconnect().is_ok(),
+            Client::Link(requests) => requests.disconnect(),
         }
     }
 }

@@ -18,9 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tidegate_record::Schema;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
-use tokio_serial::SerialStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -54,14 +53,26 @@ impl Source {
 
     /// Runs until `drain` is cancelled and what was in hand is durable; see [`crate::Source::run`].
     pub async fn run(self, intake: Arc<dyn Intake>, drain: CancellationToken) {
+        self.run_on(port::open, intake, drain).await;
+    }
+
+    /// The same on a port that `open` opens, each time it is to be opened: the device file, or a simulated one. Its error
+    /// is a sentence.
+    pub async fn run_on<P: AsyncRead + Unpin + Send + 'static>(
+        self,
+        open: impl Fn(&Options) -> Result<P, String> + Send + Sync + 'static,
+        intake: Arc<dyn Intake>,
+        drain: CancellationToken,
+    ) {
         let Source { options, decoder, handle } = self;
         let shared = Shared::new(Stock { hand: Hand::new(handle.name(), decoder), draining: false });
         let commits = Commits::new(shared.clone(), intake.clone(), handle.clone(), options.linger);
         let mut commits = AbortOnDropHandle::new(tokio::spawn(commits.run()));
-        let reader = Reader { options, shared, intake: intake.clone(), handle: handle.clone(), drain };
+        let reader = Reader { options, open, shared, intake: intake.clone(), handle: handle.clone(), drain };
         let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.run()));
         // The commits end after the reader, or when the store fails; then there is nothing to read for.
         let ended = tokio::select! {
+            biased;
             ended = &mut reader => match ended {
                 Ok(()) => (&mut commits).await,
                 failed => failed,
@@ -100,19 +111,24 @@ impl commits::Stock for Stock {
 /// A line that is silent for so long after the port was opened is between two frames: at 300 bit/s a character takes 33 ms.
 const GAP: Duration = Duration::from_millis(100);
 
-struct Reader {
+struct Reader<O> {
     options: Options,
+    open: O,
     shared: Arc<Shared<Stock>>,
     intake: Arc<dyn Intake>,
     handle: Handle,
     drain: CancellationToken,
 }
 
-impl Reader {
-    async fn run(self) {
-        let mut backoff = Backoff::default();
+impl<O> Reader<O> {
+    async fn run<P: AsyncRead + Unpin + Send>(self)
+    where
+        O: Fn(&Options) -> Result<P, String> + Send + Sync,
+    {
+        let mut backoff = Backoff::of(self.handle.name());
         let drain = self.drain.clone();
         tokio::select! {
+            biased;
             () = drain.cancelled() => {}
             () = self.serve(&mut backoff) => {}
         }
@@ -121,9 +137,12 @@ impl Reader {
     }
 
     /// Opens, reads and opens again.
-    async fn serve(&self, backoff: &mut Backoff) {
+    async fn serve<P: AsyncRead + Unpin + Send>(&self, backoff: &mut Backoff)
+    where
+        O: Fn(&Options) -> Result<P, String> + Send + Sync,
+    {
         loop {
-            let reason = match port::open(&self.options) {
+            let reason = match (self.open)(&self.options) {
                 Ok(port) => {
                     self.handle.stands(State::Connected, self.intake.wall());
                     tracing::info!(source = self.handle.name(), port = %self.options.port.display(), "port is open");
@@ -142,7 +161,7 @@ impl Reader {
     }
 
     /// Reads until the port is gone, and says why.
-    async fn read(&self, mut port: SerialStream, backoff: &mut Backoff) -> String {
+    async fn read<P: AsyncRead + Unpin>(&self, mut port: P, backoff: &mut Backoff) -> String {
         let mut framer = match &self.options.framing {
             FramingOptions::Line => Framer::lines(self.options.frame_bytes_max),
             FramingOptions::Delimiter(delimiter) => Framer::delimited(delimiter, self.options.frame_bytes_max),

@@ -97,7 +97,7 @@ async fn send(
 }
 
 async fn poll(mut events: EventLoop, acknowledged: &AtomicU64) {
-    let mut backoff = crate::backoff::Backoff::default();
+    let mut backoff = crate::backoff::Backoff::of("simulator");
     loop {
         match events.poll().await {
             Ok(Event::Incoming(Packet::PubAck(_))) => {
