@@ -7,7 +7,8 @@ use crate::mark::{self, Checkpoint, Mark, VERDICTS_MAX};
 use crate::merge::Merge;
 use crate::recover::recover;
 use crate::{PipelineOptions, trouble};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_record::{BATCH_BYTES_MAX, Batch, Clock, ROWS_MAX, Schema};
@@ -81,11 +82,17 @@ impl Pipeline {
     /// Recovers, then reads until `drain` is cancelled and everything there is has been processed, or until it fails.
     /// Blocks: give it a thread of its own. `tokio` is where it waits.
     pub fn run(self, tokio: &Tokio, drain: &CancellationToken) {
+        tokio.block_on(self.work(drain));
+    }
+
+    /// The same as a future, for a simulation that has one thread for everything. It computes at length between two
+    /// awaits.
+    pub async fn work(self, drain: &CancellationToken) {
         let handle = self.handle.clone();
         let producer = self.producer.clone();
         // Nothing of it is used after a panic but the handle.
-        let work = AssertUnwindSafe(|| self.begin().and_then(|mut running| running.run(tokio, drain)));
-        let reason = match catch_unwind(work) {
+        let work = AssertUnwindSafe(async move { self.begin()?.run(drain).await });
+        let reason = match work.catch_unwind().await {
             Ok(Ok(())) => return handle.update(|s| s.state = State::Stopped),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "a defect of the gateway (its log has the panic): restart it, and report the defect".into(),
@@ -156,11 +163,11 @@ struct Running {
 }
 
 impl Running {
-    fn run(&mut self, tokio: &Tokio, drain: &CancellationToken) -> Result<(), StartError> {
+    async fn run(&mut self, drain: &CancellationToken) -> Result<(), StartError> {
         if self.since.force {
             // Recovery needs a place to replay from, before the first checkpoint is due.
             let commit = self.checkpoint(Commit::by(&self.session))?;
-            if self.send(commit, tokio, drain)? == Sent::Abandoned {
+            if self.send(commit, drain).await? == Sent::Abandoned {
                 return Ok(());
             }
         }
@@ -168,13 +175,13 @@ impl Running {
         let mut woken = false;
         loop {
             let draining = drain.is_cancelled();
-            match self.turn(tokio, drain)? {
+            match self.turn(drain).await? {
                 Turn::Worked => {
                     woken = false;
                     continue;
                 }
                 Turn::Abandoned => return Ok(()),
-                Turn::Nothing if draining => return self.stop(tokio),
+                Turn::Nothing if draining => return self.stop().await,
                 Turn::Nothing => self.sound()?,
             }
             if let Some(due) = self.pipeline.chain.due() {
@@ -183,23 +190,22 @@ impl Running {
             let interval = self.pipeline.options.checkpoint_interval;
             // Woken for nothing: what is there cannot be read, and the next look finds the same.
             let rest = std::mem::take(&mut woken);
-            let silent = tokio.block_on(async {
-                if rest {
-                    tokio::time::sleep(REST).await;
+            if rest {
+                tokio::time::sleep(REST).await;
+            }
+            let silent = tokio::select! {
+                biased;
+                () = self.merge.ready() => {
+                    woken = true;
+                    false
                 }
-                tokio::select! {
-                    () = self.merge.ready() => {
-                        woken = true;
-                        false
-                    }
-                    () = drain.cancelled() => false,
-                    // A silent input needs its checkpoint too: it is held back to the last one.
-                    () = tokio::time::sleep(interval), if self.since.arrival.is_some() => true,
-                }
-            });
+                () = drain.cancelled() => false,
+                // A silent input needs its checkpoint too: it is held back to the last one.
+                () = tokio::time::sleep(interval), if self.since.arrival.is_some() => true,
+            };
             if silent {
                 let commit = self.checkpoint(Commit::by(&self.session))?;
-                if self.send(commit, tokio, drain)? == Sent::Abandoned {
+                if self.send(commit, drain).await? == Sent::Abandoned {
                     return Ok(());
                 }
             }
@@ -215,7 +221,7 @@ impl Running {
     }
 
     /// Processes up to a batch's worth of entries and commits.
-    fn turn(&mut self, tokio: &Tokio, drain: &CancellationToken) -> Result<Turn, StartError> {
+    async fn turn(&mut self, drain: &CancellationToken) -> Result<Turn, StartError> {
         let (mut rows, mut bytes) = (0, 0);
         let (mut outputs, mut commit) = (Vec::new(), Commit::by(&self.session));
         while rows < ROWS_MAX && bytes < BATCH_BYTES_MAX {
@@ -238,7 +244,7 @@ impl Running {
             s.newest_event_time = newest;
         });
         let commit = if self.checkpoint_due() { self.checkpoint(commit)? } else { commit };
-        Ok(match self.send(commit, tokio, drain)? {
+        Ok(match self.send(commit, drain).await? {
             Sent::Taken => Turn::Worked,
             Sent::Abandoned => Turn::Abandoned,
         })
@@ -308,7 +314,7 @@ impl Running {
 
     /// Commits, waiting while the output stream is full. A drain does not wait: what was not taken is worked up again
     /// after the next start.
-    fn send(&mut self, mut commit: Commit, tokio: &Tokio, drain: &CancellationToken) -> Result<Sent, StartError> {
+    async fn send(&mut self, mut commit: Commit, drain: &CancellationToken) -> Result<Sent, StartError> {
         commit.state = Some(mark::encode(&self.mark));
         loop {
             match self.pipeline.store.commit(commit) {
@@ -320,12 +326,11 @@ impl Running {
                         s.state = State::Waiting;
                         s.reason = Some(format!("{full} is full"));
                     });
-                    let room = tokio.block_on(async {
-                        tokio::select! {
-                            () = self.pipeline.store.room(stream.as_deref()) => true,
-                            () = drain.cancelled() => false,
-                        }
-                    });
+                    let room = tokio::select! {
+                        biased;
+                        () = self.pipeline.store.room(stream.as_deref()) => true,
+                        () = drain.cancelled() => false,
+                    };
                     if !room {
                         return Ok(Sent::Abandoned);
                     }
@@ -340,13 +345,13 @@ impl Running {
     }
 
     /// The last commit: a snapshot, so that the next start has nothing to replay; waits until it is durable.
-    fn stop(&mut self, tokio: &Tokio) -> Result<(), StartError> {
+    async fn stop(&mut self) -> Result<(), StartError> {
         let mut commit = self.checkpoint(Commit::by(&self.session))?;
         commit.state = Some(mark::encode(&self.mark));
         commit.hurry = true;
         match self.pipeline.store.commit(commit) {
             Ok(receipt) => {
-                tokio.block_on(receipt)?;
+                receipt.await?;
                 Ok(())
             }
             Err(Refusal::Failed(error)) => Err(error.into()),

@@ -70,7 +70,7 @@ impl Bench {
     }
 
     fn turn(&self, running: &mut Running) -> bool {
-        matches!(running.turn(self.tokio.handle(), &CancellationToken::new()).unwrap(), Turn::Worked)
+        matches!(self.tokio.block_on(running.turn(&CancellationToken::new())).unwrap(), Turn::Worked)
     }
 
     /// Appends readings as one commit of a source; waits until they are durable.
@@ -305,7 +305,7 @@ fn a_store_that_is_closed_stops_the_pipeline_with_its_reason() {
     let mut running = bench.begin();
     bench.append(&[(1, 0, 20.0)]);
     bench.tokio.block_on(bench.store.close()).unwrap();
-    let error = running.turn(bench.tokio.handle(), &CancellationToken::new()).err().expect("a refusal");
+    let error = bench.tokio.block_on(running.turn(&CancellationToken::new())).err().expect("a refusal");
     assert!(error.to_string().contains("clos"), "{error}");
 }
 
