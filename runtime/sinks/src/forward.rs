@@ -108,7 +108,7 @@ impl Forward {
             reporter.cursor(lane.partition().number, lane.at().0);
         }
         tracing::info!(sink = options.name, stream = options.stream, upstream = upstream.place(), "sink begins");
-        let backoff = Backoff::new(options.backoff_min, options.backoff_max);
+        let backoff = Backoff::new(options.backoff_min, options.backoff_max, store.identity().epoch);
         let mut sink = Sink { store, upstream, reporter, drain, lanes, cursors, backoff, refused_in_row: 0 };
         // Nothing of it is used after a panic but the reporter.
         let result = AssertUnwindSafe(sink.forward()).catch_unwind().await;
@@ -196,6 +196,7 @@ impl Sink {
                 tokio::time::sleep(REST).await;
             }
             tokio::select! {
+                biased;
                 _ = appended => {}
                 () = drain.cancelled() => {}
             }

@@ -1,6 +1,7 @@
 //! The growing, jittered wait between retries.
 
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use std::time::Duration;
 
 /// Longest wait an upstream may ask for with `Retry-After`.
@@ -12,19 +13,21 @@ pub(super) struct Backoff {
     min: Duration,
     max: Duration,
     ceiling: Duration,
+    jitter: StdRng,
 }
 
 impl Backoff {
-    pub(super) fn new(min: Duration, max: Duration) -> Self {
+    /// The jitter is drawn from `seed`: the store's epoch, which no two gateways have in common.
+    pub(super) fn new(min: Duration, max: Duration, seed: u64) -> Self {
         let max = max.max(min);
-        Backoff { min, max, ceiling: min }
+        Backoff { min, max, ceiling: min, jitter: StdRng::seed_from_u64(seed) }
     }
 
     /// The next wait. What the upstream asked for is honoured up to [`RETRY_AFTER_MAX`], and spread by up to `min` so
     /// that a fleet does not come back at one instant.
     pub(super) fn next(&mut self, asked: Option<Duration>) -> Duration {
         self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
-        let mut rng = rand::rng();
+        let rng = &mut self.jitter;
         match asked {
             Some(asked) => asked.min(RETRY_AFTER_MAX) + self.min.mul_f64(rng.random_range(0.0..=1.0)),
             None => rng.random_range(self.min..=self.ceiling),
@@ -44,7 +47,7 @@ mod tests {
     #[test]
     fn waits_grow_between_min_and_max_and_start_over_after_a_success() {
         let (min, max) = (Duration::from_millis(100), Duration::from_millis(900));
-        let mut backoff = Backoff::new(min, max);
+        let mut backoff = Backoff::new(min, max, 7);
         for limit in [200, 400, 800, 900, 900] {
             let wait = backoff.next(None);
             assert!(wait >= min && wait <= Duration::from_millis(limit), "{wait:?} of at most {limit} ms");
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn jitter_spreads_the_waits() {
-        let mut backoff = Backoff::new(Duration::from_millis(1), Duration::from_secs(3600));
+        let mut backoff = Backoff::new(Duration::from_millis(1), Duration::from_secs(3600), 7);
         let waits: std::collections::HashSet<_> = (0..32).map(|_| backoff.next(None)).collect();
         assert!(waits.len() > 16, "{waits:?}");
     }
@@ -63,7 +66,7 @@ mod tests {
     #[test]
     fn a_wait_the_upstream_asks_for_is_honoured_and_capped() {
         let min = Duration::from_millis(100);
-        let mut backoff = Backoff::new(min, Duration::from_secs(1));
+        let mut backoff = Backoff::new(min, Duration::from_secs(1), 7);
         let asked = Duration::from_secs(7);
         let wait = backoff.next(Some(asked));
         assert!(wait >= asked && wait <= asked + min, "{wait:?}");

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tidegate_record::{Batch, Identity};
 use tidegate_store::{Block, Error, Partition, Position, Store, Visibility};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// So many blocks waiting are a backlog: its blocks are joined.
 const BACKLOG_BLOCKS: usize = 3;
@@ -163,8 +164,12 @@ fn fitting(sizes: &Sizes, block: &Waiting, room: usize) -> (usize, usize) {
     (block.batch.rows() - block.from, bytes)
 }
 
-/// The store may have to read the disk: not on a thread that others wait for.
+/// The store may have to read the disk: not on a thread that others wait for. Where there is one thread for everything,
+/// as in a simulation, nobody gains by another.
 async fn read(store: &Arc<dyn Store>, partition: &Partition, at: Position) -> Result<Option<Block>, Error> {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return store.read(partition, at, Visibility::Durable);
+    }
     let (store, what) = (store.clone(), partition.clone());
     let read = tokio::task::spawn_blocking(move || store.read(&what, at, Visibility::Durable)).await;
     read.unwrap_or_else(|e| Err(Error::Read { what: format!("stream {partition}"), reason: e.to_string() }))
