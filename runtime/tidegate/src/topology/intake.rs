@@ -10,7 +10,7 @@ use tidegate_store::{
 };
 
 /// Takes the parcels of one source into its stream.
-pub(super) struct StoreIntake {
+pub struct StoreIntake {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     session: Session,

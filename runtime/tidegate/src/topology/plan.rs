@@ -15,7 +15,7 @@ use tidegate_store::{Hold, StreamSpec};
 const CHECKPOINTS_A_STREAM: u64 = 8;
 
 /// Everything checked, nothing begun.
-pub(super) struct Plan {
+pub struct Plan {
     /// Every stream with its readers.
     pub streams: Vec<StreamSpec>,
     /// Every pipeline with the fields of its input.
@@ -44,7 +44,7 @@ pub(super) fn engine(config: &Config, cache_dir: PathBuf) -> Result<Engine, Stri
 }
 
 /// Loads plugins, configures operators, finds out the fields of every stream. The error holds all problems.
-pub(super) fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
+pub fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
     let mut problems = Vec::new();
     let mut pipelines = Vec::new();
     for pipeline in &config.pipelines {
