@@ -78,3 +78,29 @@ pub mod state {
     });
     pub use exports::tidegate::plugin::state::*;
 }
+
+pub mod transform {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "package tidegate:sdk; world transform-only { export tidegate:plugin/transform@1.0.0; }",
+        with: { "tidegate:plugin/types@1.0.0": crate::bindings::types },
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_transform",
+        additional_derives: [PartialEq],
+    });
+    pub use exports::tidegate::plugin::transform::*;
+}
+
+pub mod codec {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "package tidegate:sdk; world codec-only { export tidegate:plugin/codec@1.0.0; }",
+        with: { "tidegate:plugin/types@1.0.0": crate::bindings::types },
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_codec",
+        additional_derives: [PartialEq],
+    });
+    pub use exports::tidegate::plugin::codec::*;
+}

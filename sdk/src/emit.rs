@@ -1,4 +1,4 @@
-//! Results as structs: what an aggregate makes of a window.
+//! Results as structs: what an aggregate makes of a window, a transform of a record, a codec of a frame.
 
 use crate::{Blobs, Column, Field, Scalar, Values};
 
@@ -100,9 +100,14 @@ impl Column {
 
 /// Columns of many results.
 pub(crate) fn columns<E: Emits>(results: impl Iterator<Item = E>) -> Vec<Column> {
-    let mut columns: Vec<Column> = E::fields().iter().map(|field| Column::empty(field.scalar)).collect();
+    let mut columns = empty_columns::<E>();
     results.for_each(|result| result.emit(&mut columns));
     columns
+}
+
+/// Columns of no results yet.
+pub(crate) fn empty_columns<E: Emits>() -> Vec<Column> {
+    E::fields().iter().map(|field| Column::empty(field.scalar)).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! From the traits an author implements to the interfaces the host calls.
 
 /// Exports a type as this crate's plugin: `export!(filter Threshold)`, `export!(filter + state Debounce)`,
-/// `export!(detect Limit)`, `export!(detect + state Zscore)`, `export!(aggregate Stats)` (always with state).
+/// `export!(detect Limit)`, `export!(detect + state Zscore)`, `export!(aggregate Stats)` (always with state),
+/// `export!(transform Scale)`, `export!(transform + state Rate)`, `export!(codec Meter)`.
 ///
 /// Does nothing except for `wasm32`.
 #[macro_export]
@@ -11,6 +12,9 @@ macro_rules! export {
     (detect $plugin:ty) => { $crate::export!(@ $plugin, false, [detect]); };
     (detect + state $plugin:ty) => { $crate::export!(@ $plugin, true, [detect state]); };
     (aggregate $plugin:ty) => { $crate::export!(@ $plugin, true, [aggregate state]); };
+    (transform $plugin:ty) => { $crate::export!(@ $plugin, false, [transform]); };
+    (transform + state $plugin:ty) => { $crate::export!(@ $plugin, true, [transform state]); };
+    (codec $plugin:ty) => { $crate::export!(@ $plugin, false, [codec]); };
     (@ $plugin:ty, $slots:literal, [$($interface:ident)*]) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
@@ -72,6 +76,22 @@ macro_rules! export {
         }
         $crate::bindings::aggregate::export_aggregate!(Exported with_types_in $crate::bindings::aggregate);
     };
+    (@@ transform) => {
+        impl $crate::bindings::transform::Guest for Exported {
+            fn apply(batch: $crate::Batch) -> $crate::Table {
+                PLUGIN.with(|held| $crate::glue::apply(held, batch))
+            }
+        }
+        $crate::bindings::transform::export_transform!(Exported with_types_in $crate::bindings::transform);
+    };
+    (@@ codec) => {
+        impl $crate::bindings::codec::Guest for Exported {
+            fn decode(batch: $crate::Batch) -> $crate::Table {
+                PLUGIN.with(|held| $crate::glue::decode(held, batch))
+            }
+        }
+        $crate::bindings::codec::export_codec!(Exported with_types_in $crate::bindings::codec);
+    };
     (@@ state) => {
         impl $crate::bindings::state::Guest for Exported {
             fn version() -> u32 {
@@ -101,7 +121,8 @@ macro_rules! export {
 pub mod glue {
     use crate::bindings::{aggregate::Windows, detect, filter, plugin};
     use crate::params::read_params;
-    use crate::{About, Aggregate, Batch, Blobs, Column, Detect, Fault, Field, Filter, Params, Plugin, State, Window};
+    use crate::{About, Aggregate, Batch, Blobs, Codec, Column, Detect, Fault, Field, Filter, Params, Plugin, State};
+    use crate::{Table, Transform, Window};
     use std::cell::RefCell;
 
     /// The one configured plugin of an instance.
@@ -172,6 +193,14 @@ pub mod glue {
         let windows: Vec<Window> =
             windows.slots.iter().zip(spans).map(|(&slot, (&start, &end))| Window { slot, start, end }).collect();
         with(held, |plugin| plugin.finish(&windows))
+    }
+
+    pub fn apply<P: Transform>(held: &Held<P>, batch: Batch) -> Table {
+        with(held, |plugin| plugin.apply(&batch))
+    }
+
+    pub fn decode<P: Codec>(held: &Held<P>, batch: Batch) -> Table {
+        with(held, |plugin| plugin.decode(&batch))
     }
 
     pub fn version<P: State>(_: &Held<P>) -> u32 {

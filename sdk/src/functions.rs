@@ -1,5 +1,9 @@
 //! Plugins made of an author's function or state; what the attribute macros expand to.
 
+mod transform;
+
+pub use transform::{CodecFn, CodecOf, Frame, TransformFn, TransformOf};
+
 use crate::emit::{Emits, columns};
 use crate::plugin::outcome::Outcome;
 use crate::record::{each, reads};

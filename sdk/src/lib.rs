@@ -44,12 +44,13 @@
 //! In the `plugins` folder of Tidegate's own checkout `cargo xtask plugins` does both. The function stays what it is,
 //! so native tests call it: everything about WebAssembly exists only for `wasm32`.
 //!
-//! - [`macro@filter`], [`macro@detect`] take a function of one record, [`macro@aggregate`] an `impl` of a state.
+//! - [`macro@filter`], [`macro@detect`] and [`macro@transform`] take a function of one record, [`macro@codec`] one of a
+//!   frame, [`macro@aggregate`] an `impl` of a state.
 //! - A plain field (`temp: f64`) faults the records where it is null; `Option<f64>` receives the null.
 //! - State is a plain struct that derives `Default`, `Serialize` and `Deserialize`: one for each slot (a device, or a
 //!   device's window), saved and loaded by the host with [postcard](https://docs.rs/postcard).
 //! - Plugins whose fields are named by their parameters, or that want whole columns, implement [`Plugin`] and
-//!   [`Filter`], [`Detect`] or [`Aggregate`] themselves and [`export!`] the type.
+//!   [`Filter`], [`Detect`], [`Transform`], [`Codec`] or [`Aggregate`] themselves and [`export!`] the type.
 //!
 //! One rule holds for all of them: results must not depend on how records are cut into batches.
 
@@ -65,16 +66,17 @@ mod plugin;
 mod record;
 mod slots;
 
-pub use bindings::types::{Batch, Blobs, Column, Fault, Field, Scalar, Values};
+pub use bindings::types::{Batch, Blobs, Column, Fault, Field, Scalar, Table, Values};
 pub use columns::mask;
 pub use detect::Finding;
 pub use emit::{Emits, Value};
+pub use functions::Frame;
 pub use params::{Issue, Json, Param, Params, ParamsReader, Schema};
-pub use plugin::{About, Aggregate, Detect, Filter, Plan, Plugin, State, Window};
+pub use plugin::{About, Aggregate, Codec, Detect, Filter, Plan, Plugin, State, Transform, Window};
 pub use record::{Cell, Record};
 pub use serde::{Deserialize, Serialize};
 pub use slots::{Slots, read_state, write_state};
-pub use tidegate_sdk_macros::{Emits, Params, Record, aggregate, detect, filter};
+pub use tidegate_sdk_macros::{Emits, Params, Record, aggregate, codec, detect, filter, transform};
 
 #[doc(hidden)]
 pub use export::glue;

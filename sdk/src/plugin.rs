@@ -1,6 +1,6 @@
 //! What a plugin implements.
 
-use crate::{Batch, Column, Fault, Field, Finding, Issue, Params};
+use crate::{Batch, Column, Fault, Field, Finding, Issue, Params, Table};
 
 /// What a plugin says about itself; [`crate::export!`] takes it from the crate's manifest.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub struct Plan {
     pub times: bool,
     /// Whether slots cross; [`crate::export!`] sees to it where there is state.
     pub slots: bool,
-    /// The fields an aggregate makes of a window.
+    /// The fields a transform or codec makes of its rows, an aggregate of a window.
     pub emits: Vec<Field>,
 }
 
@@ -71,6 +71,19 @@ pub trait Aggregate: Plugin + State {
     fn finish(&mut self, windows: &[Window]) -> Vec<Column>;
 }
 
+/// A plugin that makes records of records.
+pub trait Transform: Plugin {
+    /// A column a field of [`Plan::emits`], a row a record made; [`Table::origin`] says which row each was made of.
+    fn apply(&mut self, batch: &Batch) -> Table;
+}
+
+/// A plugin that makes records of frames: for wires nobody has a decoder for.
+pub trait Codec: Plugin {
+    /// As [`Transform::apply`]; the input's fields are `frame` and `topic`, and emitted fields `device` (text) and
+    /// `time` (integer, microseconds since the epoch) become the record's own.
+    fn decode(&mut self, batch: &Batch) -> Table;
+}
+
 /// State by slot. [`crate::Slots`] keeps it for plugins whose state is a struct.
 pub trait State {
     /// Of the saved form; raise it when that changes, and read the older ones in [`State::load`].
@@ -105,6 +118,45 @@ pub mod outcome {
         )*};
     }
     plain!(bool, (), Option<crate::Finding>);
+
+    /// The records a transform or codec makes of one: one, an `Option`, a `Vec`, or a `Result` of these.
+    pub trait Made {
+        /// A record made.
+        type Row: crate::Emits;
+        /// Gives each to `push`, or the reason why the record is set aside.
+        fn each(self, push: impl FnMut(Self::Row)) -> Result<(), String>;
+    }
+
+    impl<E: crate::Emits> Made for E {
+        type Row = E;
+        fn each(self, mut push: impl FnMut(E)) -> Result<(), String> {
+            push(self);
+            Ok(())
+        }
+    }
+
+    impl<E: crate::Emits> Made for Option<E> {
+        type Row = E;
+        fn each(self, push: impl FnMut(E)) -> Result<(), String> {
+            self.into_iter().for_each(push);
+            Ok(())
+        }
+    }
+
+    impl<E: crate::Emits> Made for Vec<E> {
+        type Row = E;
+        fn each(self, push: impl FnMut(E)) -> Result<(), String> {
+            self.into_iter().for_each(push);
+            Ok(())
+        }
+    }
+
+    impl<M: Made, E: std::fmt::Display> Made for Result<M, E> {
+        type Row = M::Row;
+        fn each(self, push: impl FnMut(M::Row)) -> Result<(), String> {
+            self.map_err(|error| error.to_string())?.each(push)
+        }
+    }
 
     impl<T, E: std::fmt::Display> Outcome<T> for Result<T, E> {
         fn outcome(self) -> Result<T, String> {

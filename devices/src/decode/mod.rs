@@ -5,6 +5,7 @@ mod error;
 mod json;
 mod options;
 mod pointer;
+mod raw;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub struct Decoder {
 enum Wire {
     Json(Box<json::Json>),
     Csv(Box<csv::Csv>),
+    Raw(raw::Raw),
 }
 
 impl Decoder {
@@ -52,11 +54,13 @@ impl Decoder {
                 (Wire::Json(Box::new(json::Json::new(&options, &schema, &taken)?)), options.numbers_in_text)
             }
             Format::Csv => (Wire::Csv(Box::new(csv::Csv::new(&options, &schema, &taken)?)), true),
+            Format::Raw => (Wire::Raw(raw::Raw::new(&schema, &taken)?), false),
         };
         let says = |target| match &wire {
             Wire::Json(_) if target == Target::Device => options.device.is_some(),
             Wire::Json(_) => options.time.is_some(),
             Wire::Csv(csv) => csv.has(target),
+            Wire::Raw(_) => false,
         };
         if !says(Target::Device) && !taken.contains(&Target::Device) && options.device_name.is_none() {
             let problem = "nothing says whose readings these are: set device, {device} in topic, or device_name";
@@ -128,6 +132,7 @@ impl Decoder {
         match &mut self.wire {
             Wire::Json(json) => json.decode(frame, &mut row, out),
             Wire::Csv(csv) => csv.decode(frame, &mut row, out),
+            Wire::Raw(raw) => raw.decode(topic, frame, &mut row, out),
         }
     }
 }

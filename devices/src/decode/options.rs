@@ -10,6 +10,8 @@ pub enum Format {
     Json,
     /// One line of delimited values.
     Csv,
+    /// None: the frame as it is, for a codec.
+    Raw,
 }
 
 /// What a time on the wire is.

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::time::Duration;
-use tidegate_record::{Field, Scalar};
+use tidegate_record::{Field, Scalar, Values};
 
 const WALL: Wall = Wall { micros: 1_800_000_000_000_000, trusted: true };
 
@@ -48,6 +48,25 @@ fn check(options: DecodeOptions, frame: &str, expected: &[&str]) {
 #[track_caller]
 fn refuses(options: DecodeOptions, frame: impl AsRef<[u8]>, sentence: &str) {
     assert_eq!(decoded(options, None, frame.as_ref()).unwrap_err(), sentence);
+}
+
+#[test]
+fn a_raw_frame_becomes_a_record_as_it_is() {
+    let fields = vec![Field::new("frame", Scalar::Bytes), Field::new("topic", Scalar::Text)];
+    let schema = Arc::new(Schema::new(fields).unwrap());
+    let options =
+        DecodeOptions { format: Format::Raw, topic: Some("meters/{device}/raw".into()), ..DecodeOptions::default() };
+    let mut decoder = Decoder::new(options.clone(), schema.clone()).unwrap();
+    let mut out = BatchBuilder::new(schema);
+    assert_eq!(decoder.decode(Some("meters/m1/raw"), &[0, 255, 7], WALL, &mut out), Ok(1));
+    assert!(decoder.decode(Some("elsewhere"), &[1], WALL, &mut out).is_err());
+    let batch = out.finish();
+    let Values::Bytes(frames) = &batch.columns()[0].values else { panic!("bytes") };
+    assert_eq!((frames.at(0), batch.device(0), batch.times()), (&[0, 255, 7][..], "m1", &[WALL.micros][..]));
+    let Values::Texts(topics) = &batch.columns()[1].values else { panic!("texts") };
+    assert_eq!(topics.text(0), "meters/m1/raw");
+    let error = Decoder::new(options, self::schema()).map(drop).unwrap_err();
+    assert!(error.to_string().contains("frame = \"bytes\""), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::entry::Entry;
 use crate::mark::Verdicts;
-use crate::operator::{Context, Detect, Filter, Operator, RestoreError, SavedOperator, Trouble, Window};
+use crate::operator::{Context, Detect, Filter, Operator, RestoreError, SavedOperator, Transform, Trouble, Window};
 use crate::rows::Rows;
 use crate::{OperatorOptions, PipelineOptions};
 use std::sync::Arc;
@@ -162,6 +162,10 @@ fn build_operator(
     if (kind == Kind::Aggregate) != option.window.is_some() {
         return wrong("an aggregate needs a window, and only an aggregate has one");
     }
+    let unknown = |name: &&String| schema.position(name).is_none();
+    if let Some(name) = option.keep.iter().flatten().find(unknown) {
+        return wrong(&format!("keep names {name:?}, which the input has not"));
+    }
     let runner = Runner::new(option.plugin.clone(), &option.params, schema, &option.limits)
         .map_err(|source| BuildError::Configure { operator, plugin: plugin.clone(), source })?;
     let no_schema = |source| BuildError::Schema { operator, plugin: plugin.clone(), source };
@@ -169,7 +173,11 @@ fn build_operator(
         (Kind::Filter, _) => Box::new(Filter::new(runner, schema.clone(), option.max_keys)),
         (Kind::Detect, _) => Box::new(Detect::new(runner, schema, option.max_keys).map_err(no_schema)?),
         (Kind::Aggregate, Some(window)) => Box::new(Window::new(runner, window, option.max_keys).map_err(no_schema)?),
-        _ => return wrong("this kind of plugin cannot stand in a pipeline yet: filter, detect and aggregate can"),
+        (Kind::Transform | Kind::Codec, _) => {
+            let keep = option.keep.as_deref();
+            Box::new(Transform::new(runner, schema, keep, option.max_keys).map_err(no_schema)?)
+        }
+        (Kind::Aggregate, None) => return wrong("an aggregate needs a window"),
     })
 }
 
@@ -179,6 +187,10 @@ fn fingerprint(options: &PipelineOptions, input: &Schema) -> u64 {
     let mut text = format!("{:?}", (&options.from, input.id()));
     for o in &options.operators {
         text.push_str(&format!("{:?}", (&o.plugin.about().name, &o.params, o.window, o.max_keys)));
+        // Said only where it is given: operators without it keep the number they had before there was such an option.
+        if let Some(keep) = &o.keep {
+            text.push_str(&format!("{keep:?}"));
+        }
     }
     xxhash_rust::xxh3::xxh3_64(text.as_bytes())
 }

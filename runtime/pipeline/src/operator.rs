@@ -2,6 +2,7 @@
 
 mod detect;
 mod filter;
+mod transform;
 mod window;
 
 use crate::rows::Rows;
@@ -11,6 +12,7 @@ use tidegate_sandbox::{Fault, Halted};
 
 pub(crate) use detect::Detect;
 pub(crate) use filter::Filter;
+pub(crate) use transform::Transform;
 pub(crate) use window::Window;
 
 /// What an operator is told of the entry in hand, and where it notes what went wrong.

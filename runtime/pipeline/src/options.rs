@@ -32,6 +32,8 @@ pub struct OperatorOptions {
     pub limits: Limits,
     /// The window of an aggregate; `None` for the other kinds.
     pub window: Option<WindowOptions>,
+    /// Transform: the input's fields that go on beside what the plugin emits; `None`: all of them.
+    pub keep: Option<Vec<String>>,
     /// Most devices with state; a new device beyond it goes to the dead letters.
     pub max_keys: usize,
 }

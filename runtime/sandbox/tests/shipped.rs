@@ -39,6 +39,8 @@ fn every_shipped_plugin_says_what_it_is() {
         ("stats.wasm", Kind::Aggregate, true),
         ("zscore.wasm", Kind::Detect, true),
         ("deadband.wat", Kind::Filter, true),
+        ("scale.wasm", Kind::Transform, false),
+        ("ruuvi.wasm", Kind::Codec, false),
     ] {
         let plugin = plugin(file);
         assert_eq!((plugin.kind(), plugin.has_state()), (kind, has_state), "{file}");

@@ -1,4 +1,4 @@
-//! `filter`, `detect`, `aggregate`: an author's function or impl, and beside it what makes it the crate's plugin.
+//! `filter`, `detect`, `transform`, `codec`, `aggregate`: an author's function or impl, and beside it what makes it the crate's plugin.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -58,6 +58,63 @@ pub(crate) fn detect(item: TokenStream) -> Result<TokenStream> {
                 }
             }
             ::tidegate::export!(#kind ::tidegate::functions::DetectOf<Function>);
+        };
+    })
+}
+
+pub(crate) fn transform(item: TokenStream) -> Result<TokenStream> {
+    let function: ItemFn = syn::parse2(item)?;
+    let Arguments { record, state, params } = arguments(&function.sig)?;
+    let (name, made) = (&function.sig.ident, output(&function.sig));
+    let kind = if state.is_some() { quote!(transform + state) } else { quote!(transform) };
+    let pass_state = state.is_some().then(|| quote!(state,));
+    let pass_params = params.is_some().then(|| quote!(params));
+    let (state, params) = (state.unwrap_or_else(unit), params.unwrap_or_else(unit));
+    Ok(quote! {
+        #function
+
+        const _: () = {
+            struct Function;
+            impl ::tidegate::functions::TransformFn for Function {
+                type Record = #record;
+                type State = #state;
+                type Params = #params;
+                type Made = #made;
+                #[inline(always)]
+                fn apply(record: &#record, state: &mut #state, params: &#params) -> #made {
+                    let _ = (&state, params);
+                    #name(record, #pass_state #pass_params)
+                }
+            }
+            ::tidegate::export!(#kind ::tidegate::functions::TransformOf<Function>);
+        };
+    })
+}
+
+pub(crate) fn codec(item: TokenStream) -> Result<TokenStream> {
+    let function: ItemFn = syn::parse2(item)?;
+    let Arguments { record, state, params } = arguments(&function.sig)?;
+    if let Some(state) = state {
+        return Err(Error::new_spanned(state, "a codec has no state: what needs it is a transform behind it"));
+    }
+    let (name, made) = (&function.sig.ident, output(&function.sig));
+    let pass = params.is_some().then(|| quote!(params));
+    let params = params.unwrap_or_else(unit);
+    Ok(quote! {
+        #function
+
+        const _: () = {
+            struct Function;
+            impl ::tidegate::functions::CodecFn for Function {
+                type Params = #params;
+                type Made = #made;
+                fn decode(frame: &::tidegate::Frame, params: &#params) -> #made {
+                    let _ = params;
+                    let frame: &#record = frame;
+                    #name(frame, #pass)
+                }
+            }
+            ::tidegate::export!(codec ::tidegate::functions::CodecOf<Function>);
         };
     })
 }

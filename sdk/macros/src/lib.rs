@@ -12,7 +12,7 @@ pub fn record(input: TokenStream) -> TokenStream {
     finish(derive::record(input.into()))
 }
 
-/// Emits a struct with named fields as the result of a window: `f64`, `i64`, `bool`, `String`, or an `Option` of these.
+/// Emits a struct with named fields as the result of a window, or as a record made by a transform or codec: `f64`, `i64`, `bool`, `String`, or an `Option` of these.
 /// `#[record(name = "…", unit = "Cel")]` names the field and its unit.
 #[proc_macro_derive(Emits, attributes(record))]
 pub fn emits(input: TokenStream) -> TokenStream {
@@ -45,6 +45,21 @@ pub fn detect(_: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn aggregate(_: TokenStream, item: TokenStream) -> TokenStream {
     finish(functions::aggregate(item.into()))
+}
+
+/// Makes a function the crate's plugin: `fn(&Record, &mut State, &Params) -> Made`, of which state and parameters may be
+/// left out. `Made` derives `Emits`; or it is an `Option` (none: the record is dropped), a `Vec`, or a `Result` of these,
+/// whose error sets the record aside.
+#[proc_macro_attribute]
+pub fn transform(_: TokenStream, item: TokenStream) -> TokenStream {
+    finish(functions::transform(item.into()))
+}
+
+/// Makes a function the crate's plugin: `fn(&Frame) -> Made` or `fn(&Frame, &Params) -> Made`, with `Made` as for a
+/// transform. Its fields `device: String` and `time: i64` become the record's own.
+#[proc_macro_attribute]
+pub fn codec(_: TokenStream, item: TokenStream) -> TokenStream {
+    finish(functions::codec(item.into()))
 }
 
 fn finish(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {

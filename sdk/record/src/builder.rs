@@ -251,7 +251,8 @@ fn set<T: Copy>(values: &mut Vec<T>, rows: usize, value: T) {
     values.push(value);
 }
 
-fn check_device(device: &str) -> Result<(), DeviceError> {
+/// Whether a text may be a device: 1 to [`DEVICE_BYTES_MAX`] bytes without control characters and `/`.
+pub fn check_device(device: &str) -> Result<(), DeviceError> {
     match device {
         "" => Err(DeviceError::Empty),
         d if d.len() > DEVICE_BYTES_MAX => Err(DeviceError::Long),

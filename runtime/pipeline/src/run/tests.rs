@@ -25,7 +25,7 @@ fn operator(plugin: &str, params: &str, window: Option<WindowOptions>) -> Operat
     let engine = Engine::new(EngineOptions::default()).unwrap();
     let limits = Limits::default();
     let plugin = engine.load(&plugins().join(plugin), &limits).unwrap();
-    OperatorOptions { plugin, params: params.into(), limits, window, max_keys: 100 }
+    OperatorOptions { plugin, params: params.into(), limits, window, keep: None, max_keys: 100 }
 }
 
 /// threshold → 10 s window of stats.

@@ -11,7 +11,7 @@ use tidegate_record::{DEVICE_BYTES_MAX, valid_name};
 /// Reads the section; `over_mqtt`: there is a topic to take the device out of.
 pub(super) fn read(section: &mut Section<'_>, over_mqtt: bool, max_future: Duration) -> DecodeOptions {
     section.section("decode", |section| {
-        let Some(format) = section.needed_word("format", &[("json", Format::Json), ("csv", Format::Csv)]) else {
+        let Some(format) = section.needed_word("format", &FORMATS) else {
             section.ignore();
             return DecodeOptions::default();
         };
@@ -27,8 +27,14 @@ pub(super) fn read(section: &mut Section<'_>, over_mqtt: bool, max_future: Durat
         match format {
             Format::Json => json(section, &mut options),
             Format::Csv => csv(section, &mut options),
+            Format::Raw => {
+                let why = "frames stay as they are with format = \"raw\": a codec finds what is in them";
+                section.not_here(&[&JSON_ONLY[..], &CSV_ONLY, &["time_unit"]].concat(), why);
+            }
         }
-        options.time_unit = section.word("time_unit", "ms", &TIME_UNITS);
+        if format != Format::Raw {
+            options.time_unit = section.word("time_unit", "ms", &TIME_UNITS);
+        }
         options.device_name = device_name(section);
         let from_topic = options.topic.as_deref().is_some_and(|topic| topic.contains("{device}"));
         let from_frame = options.device.is_some() || options.columns.iter().any(|column| column == "device");
@@ -41,11 +47,15 @@ pub(super) fn read(section: &mut Section<'_>, over_mqtt: bool, max_future: Durat
     })
 }
 
+const FORMATS: [(&str, Format); 3] = [("json", Format::Json), ("csv", Format::Csv), ("raw", Format::Raw)];
+const JSON_ONLY: [&str; 5] = ["records", "device", "time", "numbers_in_text", "fields"];
+const CSV_ONLY: [&str; 3] = ["columns", "delimiter", "comment"];
+
 const TIME_UNITS: [(&str, TimeUnit); 4] =
     [("s", TimeUnit::Seconds), ("ms", TimeUnit::Millis), ("us", TimeUnit::Micros), ("rfc3339", TimeUnit::Rfc3339)];
 
 fn json(section: &mut Section<'_>, options: &mut DecodeOptions) {
-    section.not_here(&["columns", "delimiter", "comment"], "this is for format = \"csv\"");
+    section.not_here(&CSV_ONLY, "this is for format = \"csv\"");
     options.records = section.or("records", String::new());
     options.device = section.text("device");
     options.time = section.text("time");
@@ -68,8 +78,7 @@ fn json(section: &mut Section<'_>, options: &mut DecodeOptions) {
 }
 
 fn csv(section: &mut Section<'_>, options: &mut DecodeOptions) {
-    let json_only = ["records", "device", "time", "numbers_in_text", "fields"];
-    section.not_here(&json_only, "this is for format = \"json\"; csv has columns");
+    section.not_here(&JSON_ONLY, "this is for format = \"json\"; csv has columns");
     options.columns = section.needed("columns").unwrap_or_default();
     let mut seen = HashSet::new();
     let twice = options.columns.iter().find(|column| !column.is_empty() && !seen.insert(column.as_str()));

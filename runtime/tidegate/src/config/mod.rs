@@ -31,7 +31,7 @@ mod value;
 
 pub use errors::{Errors, Problem};
 pub use gateway::ControlConfig;
-pub use pipelines::{Late, OperatorConfig, OperatorKind, PipelineConfig, WindowConfig};
+pub use pipelines::{Late, OperatorConfig, PipelineConfig, WindowConfig};
 pub use plugins::PluginsConfig;
 pub use sinks::{SinkConfig, SinkKind};
 pub use sources::{SourceConfig, SourceKind};

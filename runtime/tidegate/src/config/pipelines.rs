@@ -4,6 +4,7 @@ use super::section::Section;
 use super::units::Size;
 use std::time::Duration;
 use tidegate_record::valid_name;
+use tidegate_sandbox::Kind;
 
 /// Most operators a pipeline may have.
 const OPERATORS_MAX: usize = 32;
@@ -31,24 +32,17 @@ pub struct PipelineConfig {
 #[derive(Debug, Clone)]
 pub struct OperatorConfig {
     /// What it does.
-    pub kind: OperatorKind,
+    pub kind: Kind,
+    /// The window of an aggregate; `None` for the other kinds.
+    pub window: Option<WindowConfig>,
     /// The plugin's name: `threshold` is `threshold.wasm` or `threshold.wat` in `plugins.dir`.
     pub plugin: String,
     /// Its parameters, a JSON object.
     pub params_json: String,
+    /// Transform: the input's fields that go on; `None`: all of them.
+    pub keep: Option<Vec<String>>,
     /// Most devices with state; a new device beyond it goes to the dead letters.
     pub max_keys: usize,
-}
-
-/// The kinds of operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperatorKind {
-    /// Keeps records.
-    Filter,
-    /// Finds anomalies.
-    Detect,
-    /// Makes one record of a window's records.
-    Aggregate(WindowConfig),
 }
 
 /// A tumbling window on event time.
@@ -102,37 +96,37 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<PipelineConfig> {
 }
 
 fn operator(section: &mut Section<'_>) -> OperatorConfig {
-    section
-        .not_here(&["transform", "codec"], "this kind of operator is not there yet: use filter, detect or aggregate");
-    let filter = section.text("filter");
-    let detect = section.text("detect");
-    let aggregate = section.text("aggregate");
-    if [&filter, &detect, &aggregate].iter().filter(|plugin| plugin.is_some()).count() != 1 {
+    let named: Vec<(Kind, String)> =
+        Kind::ALL.into_iter().filter_map(|kind| Some((kind, section.text(kind.word())?))).collect();
+    if named.len() != 1 {
         let path = section.path.clone();
-        section.context.problem_at(&path, "an operator names exactly one plugin: filter, detect or aggregate");
+        let words = "filter, transform, detect, aggregate or codec";
+        section.context.problem_at(&path, format!("an operator names exactly one plugin: {words}"));
     }
+    let (kind, plugin) = named.into_iter().next().unwrap_or((Kind::Filter, String::new()));
     let params_json = params(section);
-    let (kind, max_keys) = if aggregate.is_some() {
+    let keep = match kind {
+        Kind::Transform => section.opt("keep"),
+        _ => {
+            section.not_here(&["keep"], "only a transform chooses which fields go on");
+            None
+        }
+    };
+    let (window, max_keys) = if kind == Kind::Aggregate {
         section.not_here(&["max_keys"], "an aggregate has it in its window");
         let (window, max_keys) = section.section("window", window);
-        (OperatorKind::Aggregate(window), max_keys)
+        (Some(window), max_keys)
     } else {
         section.not_here(&["window"], "only an aggregate has a window");
-        let kind = if detect.is_some() { OperatorKind::Detect } else { OperatorKind::Filter };
-        (kind, max_keys(section))
+        (None, max_keys(section))
     };
-    let key = if aggregate.is_some() {
-        "aggregate"
-    } else if detect.is_some() {
-        "detect"
-    } else {
-        "filter"
-    };
-    let plugin = aggregate.or(detect).or(filter).unwrap_or_default();
     if !plugin.is_empty() && !valid_name(&plugin) {
-        section.problem(key, format!("{plugin:?} is no plugin name: it is a file name in plugins.dir without .wasm"));
+        section.problem(
+            kind.word(),
+            format!("{plugin:?} is no plugin name: it is a file name in plugins.dir without .wasm"),
+        );
     }
-    OperatorConfig { kind, plugin, params_json, max_keys }
+    OperatorConfig { kind, window, plugin, params_json, keep, max_keys }
 }
 
 fn params(section: &mut Section<'_>) -> String {

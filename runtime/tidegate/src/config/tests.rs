@@ -9,7 +9,10 @@ use toml::de::DeTable;
 const REFERENCE: &str = include_str!("../../../../config/gateway.toml");
 
 /// Options that have no default: the reference shows an example.
-const WITHOUT_DEFAULT: [&str; 9] = [
+const WITHOUT_DEFAULT: [&str; 12] = [
+    "pipelines.*.operators.codec",
+    "pipelines.*.operators.keep",
+    "pipelines.*.operators.transform",
     "sinks.*.bearer_token",
     "sinks.*.bearer_token_file",
     "sinks.*.ca_file",

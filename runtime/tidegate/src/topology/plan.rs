@@ -1,13 +1,13 @@
 //! From a configuration to what can be built: plugins loaded, every stream's fields known.
 
-use crate::config::{Config, OperatorConfig, OperatorKind, PipelineConfig};
+use crate::config::{Config, OperatorConfig, PipelineConfig};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_pipeline::{Chain, OperatorOptions, PipelineOptions, WindowOptions};
 use tidegate_record::Schema;
-use tidegate_sandbox::{Compiler, Engine, EngineOptions, Kind};
+use tidegate_sandbox::{Compiler, Engine, EngineOptions};
 use tidegate_store::{Hold, StreamSpec};
 
 /// A stream holds back what its pipeline's last checkpoint has not seen: it must not fill up with it. Small commits take
@@ -89,23 +89,17 @@ fn options(config: &Config, engine: &Engine, pipeline: &PipelineConfig) -> Resul
 fn load(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<OperatorOptions, String> {
     let (file, limits) = (file(config, &operator.plugin), config.plugins.limits.clone());
     let plugin = engine.load(&file, &limits).map_err(|error| error.to_string())?;
-    let (wanted, window) = match operator.kind {
-        OperatorKind::Filter => (Kind::Filter, None),
-        OperatorKind::Detect => (Kind::Detect, None),
-        OperatorKind::Aggregate(window) => (
-            Kind::Aggregate,
-            Some(WindowOptions {
-                size: micros(window.tumbling),
-                lateness: micros(window.lateness),
-                idle: micros(window.idle),
-            }),
-        ),
-    };
-    if plugin.kind() != wanted {
+    let window = operator.window.map(|window| WindowOptions {
+        size: micros(window.tumbling),
+        lateness: micros(window.lateness),
+        idle: micros(window.idle),
+    });
+    if plugin.kind() != operator.kind {
         let kind = plugin.kind().word();
         return Err(format!("{} is a plugin of kind {kind}: write {kind} = {:?}", file.display(), operator.plugin));
     }
-    Ok(OperatorOptions { plugin, params: operator.params_json.clone(), limits, window, max_keys: operator.max_keys })
+    let (params, keep) = (operator.params_json.clone(), operator.keep.clone());
+    Ok(OperatorOptions { plugin, params, limits, window, keep, max_keys: operator.max_keys })
 }
 
 /// The file a plugin's name stands for: the `.wat` where there is no `.wasm`.
