@@ -15,6 +15,7 @@ mod route;
 pub mod sled;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod values;
 mod verify;
 
@@ -23,5 +24,6 @@ pub use engine::{Engine, Step, Steps};
 pub use memory::{MemoryDisk, MemoryStore, Trouble};
 pub use options::Options;
 pub use route::partition_of;
-pub use sled::SledStore;
+pub use sled::{Offline, SledStore};
+pub use tools::{Listing, LossListing, PartitionListing, ReaderListing};
 pub use verify::{PartitionReport, Report};

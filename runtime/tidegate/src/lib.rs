@@ -8,5 +8,6 @@ pub mod config;
 pub mod http;
 pub mod log;
 pub mod memory;
+mod ndjson;
 pub mod readiness;
 pub mod topology;

@@ -57,6 +57,8 @@ pub struct ReaderHealth {
     pub reader: String,
     /// Its durable cursor.
     pub cursor: Position,
+    /// What it holds back: nothing from here on is released. Of a pipeline, where its last snapshot stands.
+    pub holds_from: Position,
     /// Records between the cursor and the durable end.
     pub behind: u64,
     /// Arrival (arrival clock) of the oldest record not read yet.

@@ -3,7 +3,7 @@
 use super::Inner;
 use super::core::Core;
 use super::declare::{Declared, Stream};
-use crate::api::{Health, Partition, PartitionHealth, Position, ReaderHealth};
+use crate::api::{Health, Hold, Partition, PartitionHealth, Position, ReaderHealth};
 use crate::block;
 use crate::medium::first;
 
@@ -80,12 +80,18 @@ fn partition(core: &Core, stream: &Stream, number: u32) -> PartitionHealth {
     let index = stream.base + number as usize;
     let state = &core.partitions[index];
     let counters = &state.counters;
-    let reader = |(name, _): &(std::sync::Arc<str>, crate::api::Hold)| {
-        let durable = core.producers.get(name).and_then(|p| p.cursors.get(&index)).and_then(|c| c.durable);
+    let reader = |(name, hold): &(std::sync::Arc<str>, Hold)| {
+        let producer = core.producers.get(name);
+        let durable = producer.and_then(|p| p.cursors.get(&index)).and_then(|c| c.durable);
         let cursor = durable.unwrap_or(counters.first);
+        let holds_from = match hold {
+            Hold::Cursor => cursor,
+            Hold::Snapshot => producer.and_then(|p| p.snapshot_at.get(&index)).copied().unwrap_or(counters.first),
+        };
         ReaderHealth {
             reader: name.to_string(),
             cursor: Position(cursor),
+            holds_from: Position(holds_from),
             behind: counters.next.saturating_sub(cursor.max(counters.first)).min(counters.stored),
             oldest_unread_arrival: None,
         }

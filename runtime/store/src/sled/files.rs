@@ -99,6 +99,12 @@ impl Folder {
         Ok(free)
     }
 
+    /// The databases that were set aside, by name.
+    pub(super) fn aside(&self) -> Vec<String> {
+        let name = |n: u32| format!("{STREAMS}.broken-{n}");
+        (1..=BROKEN_MAX).map(name).filter(|name| self.path.join(name).exists()).collect()
+    }
+
     /// Bytes of the database's files.
     pub(super) fn bytes(&self) -> u64 {
         let of = |path: PathBuf| -> u64 {

@@ -12,6 +12,7 @@
 
 mod files;
 mod medium;
+mod offline;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::options::Options;
 use crate::verify::{self, Report};
 use files::Folder;
 use medium::SledMedium;
+pub use offline::Offline;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -70,11 +72,7 @@ pub fn open(options: Options) -> Result<SledStore, Error> {
 /// be read is a problem of the report.
 pub fn verify(path: &Path) -> Result<Report, Error> {
     let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
-    if !path.join("streams").is_dir() {
-        return Err(refuse("there is no store in this folder. Give the folder that store.path names".into()));
-    }
-    let folder = Arc::new(Folder::lock(path).map_err(refuse)?);
-    folder.delete_torn_snapshots().map_err(refuse)?;
+    let folder = offline::existing(path).map_err(refuse)?;
     let unreadable = |problem: String| Ok(Report { problems: vec![problem], ..Report::default() });
     let opened = guarded(|| SledMedium::new(open_db(&folder)?, folder.clone()).map_err(Failure::Refused));
     let medium = match opened {

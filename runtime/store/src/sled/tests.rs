@@ -1,3 +1,5 @@
+mod tools;
+
 use super::*;
 use crate::keys::{Key, Kind};
 use crate::medium::{Medium, WriteSet};

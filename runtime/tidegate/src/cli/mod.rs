@@ -1,6 +1,7 @@
 //! What a person types.
 
 mod check;
+mod client;
 mod run;
 mod store;
 mod tap;
@@ -57,7 +58,7 @@ pub enum Command {
     },
     /// Print a stream of a running gateway, a JSON object a line
     Tap(TapOptions),
-    /// Look at a store while no gateway has it open
+    /// Look at a store and work on it: beside the running gateway, or in its folder while none has it open
     #[command(subcommand)]
     Store(StoreCommand),
     /// Compile a plugin (what a gateway runs in a process of its own)
@@ -113,6 +114,10 @@ mod tests {
         assert!(parsed("tidegate tap readings -n 3 --from start").is_ok());
         assert!(parsed("tidegate tap readings --url http://x --config y").is_err());
         assert!(parsed("tidegate store verify --dir store --json").is_ok());
+        assert!(parsed("tidegate store ls --url http://127.0.0.1:9780").is_ok());
+        assert!(parsed("tidegate store peek readings --config g.toml -n 3 --from 17").is_ok());
+        assert!(parsed("tidegate store ls").is_err(), "it is not guessed which store is meant");
+        assert!(parsed("tidegate store ls --dir store --url http://127.0.0.1:9780").is_err());
         assert!(parsed("tidegate store verify").is_err(), "it is not guessed which store is meant");
         assert!(parsed("tidegate store verify --dir store --config g.toml").is_err());
         assert!(parsed("tidegate").is_err());

@@ -8,6 +8,7 @@ mod guard;
 pub mod metrics;
 mod probes;
 mod serve;
+mod shown;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,8 @@ fn router(shared: Shared) -> Router {
         .route("/healthz", get(probes::healthy))
         .route("/metrics", get(probes::metrics))
         .route("/api/v1/status", get(probes::status))
+        .route("/api/v1/ledger", get(shown::ledger))
+        .route("/api/v1/streams", get(shown::all))
         .route("/api/v1/streams/{name}/tap", get(tap::tap))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: see /api/v1/status") })
         .layer(axum::middleware::from_fn(guard::guard))

@@ -4,17 +4,16 @@
 //! leaves, or takes nothing for too long, ends it.
 
 use super::{Shared, refusal};
+use crate::ndjson;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::future::select_all;
-use serde::ser::{SerializeMap as _, Serializer as _};
 use std::convert::Infallible;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_record::{Identity, RecordId};
+use tidegate_record::Identity;
 use tidegate_store::{Block, Error, Partition, Position, Store, Visibility};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +32,8 @@ pub(super) struct Asked {
     from: Option<String>,
     /// End after so many records.
     limit: Option<u64>,
+    /// `end`: end with what is durable now, instead of waiting for more.
+    until: Option<String>,
 }
 
 /// Where a tap begins in each partition.
@@ -42,7 +43,7 @@ enum From {
     Offset(u64),
 }
 
-/// `GET /api/v1/streams/{name}/tap?from=start|end|OFFSET&limit=N`.
+/// `GET /api/v1/streams/{name}/tap?from=start|end|OFFSET&limit=N&until=end`.
 pub(super) async fn tap(
     State(shared): State<Shared>,
     Path(stream): Path<String>,
@@ -62,6 +63,11 @@ pub(super) async fn tap(
             }
         },
     };
+    let now = match asked.until.as_deref() {
+        None => false,
+        Some("end") => true,
+        Some(other) => return refusal(StatusCode::BAD_REQUEST, format!("until={other:?} is not end")),
+    };
     if asked.limit == Some(0) {
         return refusal(StatusCode::BAD_REQUEST, "limit is at least 1");
     }
@@ -70,7 +76,7 @@ pub(super) async fn tap(
         return refusal(StatusCode::TOO_MANY_REQUESTS, reason);
     };
     let store = shared.view.store();
-    let lanes = match lanes(&*store, &stream, &from) {
+    let lanes = match lanes(&*store, &stream, &from, now) {
         Ok(lanes) => lanes,
         Err(error @ Error::NoStream(_)) => return refusal(StatusCode::NOT_FOUND, error.to_string()),
         Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
@@ -88,24 +94,43 @@ pub(super) async fn tap(
 }
 
 /// The partitions of a stream and where to begin in each.
-fn lanes(store: &dyn Store, stream: &str, from: &From) -> Result<Vec<(Partition, Position)>, Error> {
+fn lanes(store: &dyn Store, stream: &str, from: &From, now: bool) -> Result<Vec<Lane>, Error> {
     let partitions = store.assigned(stream)?;
     let health = store.health();
-    let begin = |partition: &Partition| match from {
-        From::Start => store.start(partition),
-        From::Offset(offset) => Ok(Position(*offset)),
-        From::End => {
-            let known = health.partitions.iter().find(|known| known.partition == *partition);
-            Ok(known.map_or(Position::default(), |known| known.durable))
-        }
+    let durable = |partition: &Partition| {
+        let known = health.partitions.iter().find(|known| known.partition == *partition);
+        known.map_or(Position::default(), |known| known.durable)
     };
-    partitions.into_iter().map(|partition| begin(&partition).map(|at| (partition, at))).collect()
+    let lane = |partition: Partition| {
+        let at = match from {
+            From::Start => store.start(&partition)?,
+            From::Offset(offset) => Position(*offset),
+            From::End => durable(&partition),
+        };
+        let until = now.then(|| durable(&partition));
+        Ok(Lane { partition, at, until })
+    };
+    partitions.into_iter().map(lane).collect()
+}
+
+/// A partition, and where the tap is in it.
+struct Lane {
+    partition: Partition,
+    at: Position,
+    /// The tap ends here, where it does not wait for more.
+    until: Option<Position>,
+}
+
+impl Lane {
+    fn done(&self) -> bool {
+        self.until.is_some_and(|until| self.at >= until)
+    }
 }
 
 struct Tap {
     identity: Identity,
     store: Arc<dyn Store>,
-    lanes: Vec<(Partition, Position)>,
+    lanes: Vec<Lane>,
     /// Records still to be written.
     left: u64,
     pieces: mpsc::Sender<Bytes>,
@@ -128,27 +153,32 @@ impl Tap {
 
     async fn follow(&mut self) -> Result<(), Error> {
         let mut woken = false;
-        while self.left > 0 && !self.pieces.is_closed() {
+        while self.left > 0 && !self.pieces.is_closed() && !self.lanes.iter().all(Lane::done) {
             let mut wrote = false;
             for lane in 0..self.lanes.len() {
-                let Some(block) = self.read(lane).await? else { continue };
+                if self.lanes[lane].done() {
+                    continue;
+                }
+                let Some(block) = self.read(lane).await? else {
+                    // What was there has gone meanwhile.
+                    self.lanes[lane].at = self.lanes[lane].until.unwrap_or(self.lanes[lane].at);
+                    continue;
+                };
                 wrote = true;
-                self.lanes[lane].1 = block.next;
+                self.lanes[lane].at = block.next;
                 if !self.write(lane, &block).await {
                     return Ok(());
                 }
             }
-            if !wrote {
+            if !wrote && !self.lanes.iter().all(Lane::done) {
                 if self.store.health().poisoned.is_some() {
                     return Ok(());
                 }
                 if woken {
                     tokio::time::sleep(REST).await;
                 }
-                select_all(
-                    self.lanes.iter().map(|(partition, at)| self.store.appended(partition, *at, Visibility::Durable)),
-                )
-                .await;
+                let appended = |lane: &Lane| self.store.appended(&lane.partition, lane.at, Visibility::Durable);
+                select_all(self.lanes.iter().map(appended)).await;
             }
             woken = !wrote;
         }
@@ -156,7 +186,7 @@ impl Tap {
     }
 
     async fn read(&self, lane: usize) -> Result<Option<Block>, Error> {
-        let (partition, at) = self.lanes[lane].clone();
+        let (partition, at) = (self.lanes[lane].partition.clone(), self.lanes[lane].at);
         let store = self.store.clone();
         let read = tokio::task::spawn_blocking(move || store.read(&partition, at, Visibility::Durable));
         let failed = |error: tokio::task::JoinError| Error::Read { what: "a block".into(), reason: error.to_string() };
@@ -171,30 +201,11 @@ impl Tap {
             let rows = row..(row + most).min(block.batch.rows());
             row = rows.end;
             self.left -= rows.len() as u64;
-            let lines = lines(&self.identity, &self.lanes[lane].0, block, rows);
+            let lines = ndjson::lines(&self.identity, &self.lanes[lane].partition, block, rows).into();
             if self.pieces.send_timeout(lines, self.stall).await.is_err() {
                 return false;
             }
         }
         self.left > 0
     }
-}
-
-/// A JSON object a record: its identity as `_id`, then what the record holds.
-fn lines(identity: &Identity, partition: &Partition, block: &Block, rows: Range<usize>) -> Bytes {
-    let mut out = Vec::with_capacity(rows.len() * 128);
-    for row in rows {
-        let offset = block.first.0 + row as u64;
-        let Partition { stream, number } = partition;
-        let id = RecordId { identity, stream, partition: *number, offset, pass: block.pass };
-        let mut line = serde_json::Serializer::new(&mut out);
-        let written = line.serialize_map(None).and_then(|mut map| {
-            map.serialize_entry("_id", &id.to_string())?;
-            block.batch.row(row).serialize_entries(&mut map)?;
-            map.end()
-        });
-        debug_assert!(written.is_ok(), "records are JSON: {written:?}");
-        out.push(b'\n');
-    }
-    out.into()
 }

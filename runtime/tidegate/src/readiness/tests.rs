@@ -60,6 +60,7 @@ fn well() -> Sight {
     let readers = ["pipeline/climate", "sink/cloud"].map(|reader| ReaderHealth {
         reader: reader.into(),
         cursor: Position(0),
+        holds_from: Position(0),
         behind: 0,
         oldest_unread_arrival: None,
     });

@@ -2,6 +2,7 @@
 
 mod limits;
 mod probes;
+mod shown;
 mod tap;
 
 use super::{Limits, View, serve_within};

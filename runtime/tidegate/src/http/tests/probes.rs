@@ -48,7 +48,7 @@ async fn status_is_the_views() {
 async fn nothing_else_is_there() {
     let served = served(Limits::default()).await;
     assert_eq!(served.get("/").await.status, 404);
-    assert_eq!(served.get("/api/v1/streams").await.status, 404);
+    assert_eq!(served.get("/api/v1/stream").await.status, 404);
 }
 
 #[tokio::test]

@@ -1,18 +1,11 @@
-//! `tidegate store`: a store looked at while no gateway has it open.
+//! `tidegate store verify`.
 
-use super::{exit, failed};
+use super::super::{exit, failed};
 use crate::config;
-use clap::{Args, Subcommand};
+use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tidegate_store::{PartitionReport, Report};
-
-/// What to do with a store.
-#[derive(Debug, Subcommand)]
-pub enum StoreCommand {
-    /// Read every block and check that everything adds up; changes nothing. The gateway must not be running
-    Verify(VerifyOptions),
-}
 
 /// Which store, and how to tell.
 #[derive(Debug, Args)]
@@ -28,14 +21,8 @@ pub struct VerifyOptions {
     json: bool,
 }
 
-/// Carries out a subcommand.
-pub fn store(command: StoreCommand) -> ExitCode {
-    match command {
-        StoreCommand::Verify(options) => verify(&options),
-    }
-}
-
-fn verify(options: &VerifyOptions) -> ExitCode {
+/// Reads all of it and says what is wrong.
+pub(super) fn verify(options: &VerifyOptions) -> ExitCode {
     let path = match folder(options) {
         Ok(path) => path,
         Err(code) => return code,

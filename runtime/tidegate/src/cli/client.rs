@@ -1,0 +1,99 @@
+//! Asking a running gateway over its local HTTP.
+
+use reqwest::{Method, Response};
+use serde::de::DeserializeOwned;
+use tokio::runtime::Runtime;
+
+/// A gateway's local HTTP, and the runtime to ask it with.
+pub(super) struct Client {
+    base: String,
+    http: reqwest::Client,
+    runtime: Runtime,
+}
+
+/// Why a gateway gave no answer that can be used.
+pub(super) enum Refused {
+    /// Nobody is there.
+    Unreachable(String),
+    /// It said no, or something else is there.
+    Answer(String),
+}
+
+impl From<Refused> for String {
+    fn from(refused: Refused) -> String {
+        match refused {
+            Refused::Unreachable(reason) | Refused::Answer(reason) => reason,
+        }
+    }
+}
+
+impl Client {
+    /// A client of the gateway at `base`, an `http://` URL.
+    pub(super) fn new(base: &str) -> Result<Self, String> {
+        // The gateway is on this machine: a proxy is not.
+        let http = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+        Ok(Client { base: base.trim_end_matches('/').to_string(), http, runtime: super::runtime()? })
+    }
+
+    /// Where it is.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The JSON at a path.
+    pub(super) fn json<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Refused> {
+        let text = self.runtime.block_on(async {
+            let response = self.send(Method::GET, path, query).await?;
+            response.text().await.map_err(|error| Refused::Answer(format!("the answer broke off: {error}")))
+        })?;
+        serde_json::from_str(&text)
+            .map_err(|error| Refused::Answer(format!("{} answers something else: {error}", self.base)))
+    }
+
+    /// Takes what comes of an answer, piece by piece, as long as `take` says true.
+    pub(super) fn pieces(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), String> {
+        self.runtime.block_on(async {
+            let mut response = self.send(Method::GET, path, query).await?;
+            while let Some(piece) = response.chunk().await.map_err(|e| format!("the answer broke off: {e}"))? {
+                if !take(&piece) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn send(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<Response, Refused> {
+        let base = &self.base;
+        let mut url = url::Url::parse(base).map_err(|e| Refused::Answer(format!("{base:?} is no URL: {e}")))?;
+        let segments = url.path_segments_mut();
+        segments.map_err(|()| Refused::Answer(format!("{base:?} is no URL of a gateway")))?.pop_if_empty().extend(path);
+        for (name, value) in query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let response = self.http.request(method, url).send().await;
+        let response =
+            response.map_err(|e| Refused::Unreachable(format!("no gateway answers at {base}: {}", root_cause(&e))))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = response.text().await.unwrap_or_default();
+        let said: Option<serde_json::Value> = serde_json::from_str(&body).ok();
+        let reason = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or(body.trim());
+        Err(Refused::Answer(format!("{status}: {reason}")))
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,29 @@
+//! `tidegate store`: looking at a store and working on it.
+
+mod ls;
+mod peek;
+mod place;
+mod verify;
+
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// What to do with a store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// List the streams: bytes, records, offsets, where each reader stands, what was given up
+    Ls(ls::LsOptions),
+    /// Print records of a stream as they are stored, a JSON object a line
+    Peek(peek::PeekOptions),
+    /// Read every block and check that everything adds up; changes nothing. The gateway must not be running
+    Verify(verify::VerifyOptions),
+}
+
+/// Carries out a subcommand.
+pub fn store(command: StoreCommand) -> ExitCode {
+    match command {
+        StoreCommand::Ls(options) => ls::ls(&options),
+        StoreCommand::Peek(options) => peek::peek(&options),
+        StoreCommand::Verify(options) => verify::verify(&options),
+    }
+}
