@@ -3,9 +3,9 @@
 //! Reading never waits for it: the reading task decodes into the hand under a lock nobody else holds for long, and this
 //! one wakes when there is something to hand over.
 
-use crate::hand::Hand;
+use crate::hand::{Hand, Handful};
 use crate::status::Metrics;
-use crate::{Handle, Intake, Loss, LossReason, Parcel, Refusal, State};
+use crate::{Handle, Intake, Parcel, Refusal, State};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use futures::task::AtomicWaker;
@@ -72,7 +72,7 @@ pub(crate) struct Commits<S> {
     intake: Arc<dyn Intake>,
     handle: Handle,
     linger: Duration,
-    under_way: FuturesOrdered<BoxFuture<'static, (u64, Result<(), String>)>>,
+    under_way: FuturesOrdered<BoxFuture<'static, Durable>>,
     refused: Option<Refused>,
     /// When the first record in hand was noticed.
     since: Option<Instant>,
@@ -81,10 +81,12 @@ pub(crate) struct Commits<S> {
     metrics: Metrics,
 }
 
+/// The parcel that is durable, where it counts for acknowledgements.
+type Durable = (Option<u64>, Result<(), String>);
+
 /// A parcel the store had no room for.
 struct Refused {
-    number: u64,
-    parcel: Parcel,
+    handful: Handful,
     room: BoxFuture<'static, ()>,
 }
 
@@ -134,8 +136,10 @@ impl<S: Stock> Commits<S> {
                 biased;
                 Some((number, result)) = self.under_way.next(), if !self.under_way.is_empty() => {
                     result?;
-                    self.shared.durable.store(number, Ordering::Release);
-                    self.shared.reader.wake();
+                    if let Some(number) = number {
+                        self.shared.durable.store(number, Ordering::Release);
+                        self.shared.reader.wake();
+                    }
                     self.metrics.publish(&self.handle);
                 }
                 () = room, if waits => self.try_again()?,
@@ -175,52 +179,64 @@ impl<S: Stock> Commits<S> {
 
     fn hand_over(&mut self) -> Result<(), String> {
         self.since = None;
-        let (number, parcel) = {
+        let handful = {
             let mut stock = self.shared.stock();
             let hurry = stock.hurry() || stock.draining();
-            let (number, mut parcel) = stock.hand().parcel();
-            parcel.hurry = hurry;
-            stock.seal(number, &mut parcel);
-            (number, parcel)
+            let mut handful = stock.hand().parcel();
+            handful.parcel.hurry = hurry;
+            stock.seal(handful.number, &mut handful.parcel);
+            handful
         };
         self.metrics.publish(&self.handle);
-        self.commit(number, parcel)
+        self.commit(handful)
     }
 
     /// The store has no room and the gateway is to stop: what is sent again is left to its sender, all else is lost, and
     /// the ledger says so.
     fn give_up(&mut self) -> Result<(), String> {
-        let Some(Refused { number, parcel, .. }) = self.refused.take() else { return Ok(()) };
+        let Some(Refused { handful, .. }) = self.refused.take() else { return Ok(()) };
         self.shared.gave_up.store(true, Ordering::Release);
-        if self.shared.stock().is_sent_again() {
+        let is_sent_again = self.shared.stock().is_sent_again();
+        let number = handful.number;
+        let mut losses = handful.losses(is_sent_again);
+        if is_sent_again {
+            // Nothing more is handed over, so what came behind it is given up with it.
+            losses.extend(self.shared.stock().hand().parcel().losses(true));
+        }
+        if losses.is_empty() {
             return Ok(());
         }
-        let lost = parcel.records.iter().chain(&parcel.dead_letters).map(|batch| batch.rows() as u64).sum();
-        let mut losses = parcel.losses;
-        // A dead letter that is not kept was counted as not decoded before.
-        losses.retain(|loss| loss.reason != LossReason::Decode);
-        losses.push(Loss { reason: LossReason::Full, count: lost });
-        self.commit(number, Parcel { losses, hurry: true, ..Default::default() })
+        let parcel = Parcel { losses, hurry: true, ..Default::default() };
+        let receipt = self.intake.commit(parcel).map_err(|refusal| match refusal {
+            Refusal::Full(_) => "the store has no room for the count of what was lost".to_owned(),
+            Refusal::Failed(reason) => reason,
+        })?;
+        // What is sent again must not be acknowledged: acks count up to what is durable.
+        let number = (!is_sent_again).then_some(number);
+        self.under_way.push_back(Box::pin(async move { (number, receipt.await) }));
+        self.shared.stock().hand().blocked = false;
+        Ok(())
     }
 
     fn try_again(&mut self) -> Result<(), String> {
         match self.refused.take() {
-            Some(Refused { number, parcel, .. }) => self.commit(number, parcel),
+            Some(Refused { handful, .. }) => self.commit(handful),
             None => Ok(()),
         }
     }
 
-    fn commit(&mut self, number: u64, parcel: Parcel) -> Result<(), String> {
+    fn commit(&mut self, handful: Handful) -> Result<(), String> {
+        let Handful { number, parcel, once } = handful;
         if parcel.hurry {
             self.hurried = number;
         }
         let blocked = match self.intake.commit(parcel) {
             Ok(receipt) => {
-                self.under_way.push_back(Box::pin(async move { (number, receipt.await) }));
+                self.under_way.push_back(Box::pin(async move { (Some(number), receipt.await) }));
                 false
             }
             Err(Refusal::Full(parcel)) => {
-                self.refused = Some(Refused { number, parcel, room: self.intake.room() });
+                self.refused = Some(Refused { handful: Handful { number, parcel, once }, room: self.intake.room() });
                 true
             }
             Err(Refusal::Failed(reason)) => return Err(reason),

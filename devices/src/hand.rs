@@ -22,9 +22,34 @@ pub(crate) struct Hand {
     row_bytes: usize,
     undecoded: u64,
     dropped: u64,
+    /// Records and dead letters of frames that nobody sends again.
+    once: u64,
     /// The store has no room at present.
     pub blocked: bool,
     tally: Tally,
+}
+
+/// What was in hand.
+#[derive(Debug)]
+pub(crate) struct Handful {
+    /// Parcels are numbered from 1.
+    pub number: u64,
+    pub parcel: Parcel,
+    /// Its records and dead letters of frames that nobody sends again.
+    pub once: u64,
+}
+
+impl Handful {
+    /// What is lost where it is not stored: everything, or, where its sender sends it again, what cannot be.
+    pub fn losses(self, is_sent_again: bool) -> Vec<Loss> {
+        let rows = self.parcel.records.iter().chain(&self.parcel.dead_letters).map(|batch| batch.rows() as u64).sum();
+        let mut losses = self.parcel.losses;
+        // A dead letter that is not kept was counted as not decoded before.
+        losses.retain(|loss| loss.reason != LossReason::Decode);
+        losses.push(Loss { reason: LossReason::Full, count: if is_sent_again { self.once } else { rows } });
+        losses.retain(|loss| loss.count > 0);
+        losses
+    }
 }
 
 /// What happened since it was last reported.
@@ -50,6 +75,7 @@ impl Hand {
             bytes: 0,
             undecoded: 0,
             dropped: 0,
+            once: 0,
             blocked: false,
             tally: Tally::default(),
         }
@@ -89,6 +115,14 @@ impl Hand {
         }
     }
 
+    /// Takes a frame that nobody sends again.
+    pub fn take_once(&mut self, topic: Option<&str>, origin: &str, frame: &[u8], wall: Wall) -> bool {
+        let before = self.tally.records + self.tally.dead_letters;
+        let taken = self.take(topic, origin, frame, wall);
+        self.once += self.tally.records + self.tally.dead_letters - before;
+        taken
+    }
+
     /// Sets a frame aside that framing refused: its first bytes, its true length.
     pub fn set_aside(&mut self, cause: Cause<'_>, first: &[u8], bytes: u64, wall: Wall) {
         self.tally.frames += 1;
@@ -120,8 +154,8 @@ impl Hand {
         !self.full.is_empty() || self.bytes >= HELD_BYTES_MAX / 2 || self.letters.rows() >= ROWS_MAX
     }
 
-    /// Everything in hand as a parcel, and its number.
-    pub fn parcel(&mut self) -> (u64, Parcel) {
+    /// Everything in hand as a parcel.
+    pub fn parcel(&mut self) -> Handful {
         // Even without rows: the dictionary would keep the devices of bad frames.
         self.cut();
         let letters = self.letters.finish();
@@ -132,10 +166,11 @@ impl Hand {
             }
         }
         (self.bytes, self.undecoded, self.dropped) = (0, 0, 0);
-        let number = self.number;
+        let (number, once) = (self.number, std::mem::take(&mut self.once));
         self.number += 1;
         let records = std::mem::take(&mut self.full);
-        (number, Parcel { records, dead_letters: Arc::new(letters).pieces(), losses, ..Default::default() })
+        let parcel = Parcel { records, dead_letters: Arc::new(letters).pieces(), losses, ..Default::default() };
+        Handful { number, parcel, once }
     }
 
     /// Reports what happened since the last call.

@@ -18,6 +18,6 @@ mod words;
 
 pub use decode::{DecodeError, DecodeOptions, Decoder};
 pub use intake::{Intake, Loss, LossReason, Parcel, Receipt, Refusal};
-pub use options::{OptionsError, Secret};
+pub use options::{Ack, OptionsError, Secret};
 pub use source::Source;
 pub use status::{Handle, State, Status};

@@ -2,6 +2,17 @@
 
 use std::fmt;
 
+/// When a sender that waits for an acknowledgement gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ack {
+    /// When the records of its frame are durable.
+    #[default]
+    OnStore,
+    /// When its frame is decoded: what waits for the group commit is lost in a crash, and what there is no room for at a
+    /// drain is lost too (ledgered).
+    OnReceive,
+}
+
 /// A text that is never shown: passwords.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);

@@ -6,7 +6,7 @@ use common::{Custody, Mosquitto, Running, eventually, publish, publish_readings}
 use rumqttc::QoS;
 use std::time::Duration;
 use tidegate_devices::mqtt::{Options, Qos, Version};
-use tidegate_devices::{DecodeOptions, LossReason, State};
+use tidegate_devices::{Ack, DecodeOptions, LossReason, State};
 
 const BOTH: [Version; 2] = [Version::V5, Version::V311];
 
@@ -228,6 +228,117 @@ async fn a_drain_of_a_full_store_does_not_wait_for_room_and_acknowledges_nothing
         let next = Custody::quick();
         let source = Running::mqtt(broker.options(version), &next);
         eventually(|| next.temps(), |t| *t == numbers(0..10)).await;
+        source.crash().await;
+    }
+}
+
+/// What the broker does not send again is in the ledger, whatever it came with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_of_a_full_store_counts_the_qos_0_messages_it_gives_up() {
+    let broker = Mosquitto::start().await;
+    let custody = Custody::quick();
+    custody.set_full(true);
+    let source = Running::mqtt(broker.options(Version::V5), &custody);
+    source.connected().await;
+    publish_readings(broker.port, 0..4).await;
+    eventually(|| source.handle.status().frames, |&n| n == 4).await;
+    let fleeting: Vec<_> = (4..11).map(|n| ("sensors/a", common::reading(n).into_bytes())).collect();
+    publish(broker.port, QoS::AtMostOnce, false, &fleeting).await;
+    eventually(|| source.handle.status().frames, |&n| n == 11).await;
+    source.drain().await;
+    assert_eq!((custody.lost(LossReason::Full), custody.temps()), (7, vec![]));
+
+    let next = Custody::quick();
+    let source = Running::mqtt(broker.options(Version::V5), &next);
+    eventually(|| next.temps(), |t| *t == numbers(0..4)).await;
+    source.crash().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_acknowledges_on_receive_does_not_wait_for_the_store() {
+    for version in BOTH {
+        let broker = Mosquitto::start().await;
+        let custody = Custody::holding();
+        let hasty = || Options { ack: Ack::OnReceive, ..broker.options(version) };
+        let source = Running::mqtt(hasty(), &custody);
+        source.connected().await;
+        publish_readings(broker.port, 0..5).await;
+        eventually(|| source.handle.status(), |s| (s.frames, s.unacked) == (5, 0)).await;
+        source.crash().await;
+
+        // What the crash took is gone: the broker has no more of it.
+        let next = Custody::quick();
+        let source = Running::mqtt(hasty(), &next);
+        source.connected().await;
+        publish_readings(broker.port, 5..6).await;
+        eventually(|| next.temps(), |t| *t == numbers(5..6)).await;
+        source.crash().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_qos_2_a_message_is_received_only_when_durable() {
+    for version in BOTH {
+        let broker = Mosquitto::start().await;
+        let custody = Custody::holding();
+        let twice = || Options { qos: Qos::ExactlyOnce, ..broker.options(version) };
+        let publish_twice = async |range: std::ops::Range<usize>| {
+            let messages: Vec<_> = range.map(|n| ("sensors/a", common::reading(n).into_bytes())).collect();
+            publish(broker.port, QoS::ExactlyOnce, false, &messages).await;
+        };
+        let source = Running::mqtt(twice(), &custody);
+        source.connected().await;
+        publish_twice(0..5).await;
+        eventually(|| custody.temps(), |t| *t == numbers(0..5)).await;
+        assert_eq!(source.handle.status().unacked, 5, "{version:?}");
+        source.crash().await;
+
+        // A gateway whose store was durable in time knows them, and takes what is new.
+        let next = Custody::with_state(custody.last_state());
+        let source = Running::mqtt(twice(), &next);
+        eventually(|| source.handle.status(), |s| (s.redelivered, s.unacked) == (5, 0)).await;
+        publish_twice(5..8).await;
+        eventually(|| next.temps(), |t| *t == numbers(5..8)).await;
+        assert_eq!(source.drain().await.unacked, 0);
+
+        // All of them were released: nothing comes again.
+        let last = Custody::quick();
+        let source = Running::mqtt(twice(), &last);
+        source.connected().await;
+        publish_twice(8..9).await;
+        eventually(|| last.temps(), |t| *t == numbers(8..9)).await;
+        assert_eq!(source.handle.status().redelivered, 0, "{version:?}");
+        source.crash().await;
+    }
+}
+
+/// A broker that has our PUBREC sends only PUBREL on the next connection, here one of a message this run has never seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_of_an_earlier_connections_message_is_answered() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for version in BOTH {
+        let broker = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = Options {
+            url: format!("mqtt://{}", broker.local_addr().unwrap()),
+            topics: vec!["sensors/#".into()],
+            client_id: "gateway".into(),
+            qos: Qos::ExactlyOnce,
+            version,
+            decode: common::decode(),
+            ..Default::default()
+        };
+        let source = Running::mqtt(options, &Custody::quick());
+        let (mut socket, _) = broker.accept().await.unwrap();
+        let session_present: &[u8] = if version == Version::V5 { &[0x20, 3, 1, 0, 0] } else { &[0x20, 2, 1, 0] };
+        socket.write_all(session_present).await.unwrap();
+        socket.write_all(&[0x62, 2, 0x12, 0x34]).await.unwrap();
+        let mut seen = Vec::new();
+        let completed = async {
+            while !seen.windows(4).any(|bytes| bytes == [0x70, 2, 0x12, 0x34]) {
+                assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0, "{version:?}: it hung up after {seen:x?}");
+            }
+        };
+        tokio::time::timeout(common::DEADLINE, completed).await.expect("PUBCOMP");
         source.crash().await;
     }
 }

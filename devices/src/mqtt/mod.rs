@@ -161,8 +161,8 @@ fn check(options: &Options) -> Result<(), OptionsError> {
     if !(KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&options.keep_alive) {
         return error("keep_alive", "5s to 65535s".into());
     }
-    if options.qos == Qos::AtLeastOnce && options.version == Version::V5 && options.session_expiry.as_secs() == 0 {
-        let problem = "at least 1s with qos = 1: the broker would forget what is not acknowledged yet";
+    if options.qos != Qos::AtMostOnce && options.version == Version::V5 && options.session_expiry.as_secs() == 0 {
+        let problem = "at least 1s with qos = 1 or 2: the broker would forget what is not acknowledged yet";
         return error("session_expiry", problem.into());
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! An MQTT source as configured.
 
-use crate::{DecodeOptions, Secret};
+use crate::{Ack, DecodeOptions, Secret};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,13 +15,15 @@ pub enum Version {
 }
 
 /// What is promised for a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Qos {
     /// QoS 0: the newest are dropped (ledgered) when the stream is full.
     AtMostOnce,
-    /// QoS 1: acknowledged when durable.
+    /// QoS 1: acknowledged as [`Ack`] says.
     #[default]
     AtLeastOnce,
+    /// QoS 2: the same, and what the broker sends again is recognised for as long as it may.
+    ExactlyOnce,
 }
 
 /// An MQTT source as configured. `url`, `topics` and `client_id` have no default.
@@ -37,6 +39,8 @@ pub struct Options {
     pub version: Version,
     /// What is promised for a message.
     pub qos: Qos,
+    /// When messages of QoS 1 and 2 are acknowledged.
+    pub ack: Ack,
     /// Credentials.
     pub username: Option<String>,
     /// Credentials.
@@ -68,6 +72,7 @@ impl Default for Options {
             client_id: String::new(),
             version: Version::V5,
             qos: Qos::AtLeastOnce,
+            ack: Ack::OnStore,
             username: None,
             password: None,
             ca_file: None,

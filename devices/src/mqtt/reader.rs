@@ -8,7 +8,7 @@ use super::wire::{Client, Signal, Wire};
 use super::{Options, Qos};
 use crate::backoff::Backoff;
 use crate::commits::Shared;
-use crate::{Handle, Intake, State};
+use crate::{Ack, Handle, Intake, State};
 use futures::future::BoxFuture;
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
@@ -164,14 +164,18 @@ impl Reader {
 
     /// Hands over the acks of everything that is durable, in the order of arrival.
     fn release(&mut self) {
-        let durable = self.shared.durable.load(Ordering::Acquire);
+        let durable = match self.options.ack {
+            Ack::OnStore => self.shared.durable.load(Ordering::Acquire),
+            Ack::OnReceive => u64::MAX,
+        };
         if !self.connected || (durable == self.released && !self.acks_left) {
             return;
         }
         let mut stock = self.shared.stock();
         self.acks_left = false;
-        while let Some(packet_id) = stock.window.next_ack(durable) {
-            if !self.client.ack(packet_id) {
+        while let Some((packet_id, qos_2)) = stock.window.next_ack(durable) {
+            let qos = if qos_2 { Qos::ExactlyOnce } else { Qos::AtLeastOnce };
+            if !self.client.ack(packet_id, qos) {
                 self.acks_left = true;
                 break;
             }
@@ -192,7 +196,7 @@ impl Reader {
                 Signal::Publish(delivery) => {
                     stock.publish(&delivery, wall);
                     self.acks_left |= stock.window.next_ack(self.released).is_some();
-                    if !delivery.qos_1 {
+                    if delivery.qos == Qos::AtMostOnce {
                         self.works();
                     }
                 }
@@ -204,8 +208,12 @@ impl Reader {
                     if !session_present {
                         stock.window.forget();
                     }
+                    if self.options.qos == Qos::ExactlyOnce {
+                        wire.answer_every_release();
+                    }
                     self.connected(session_present);
                 }
+                Signal::Released(packet_id) => stock.window.released(packet_id),
                 Signal::Subscribed(answers) => self.subscribed(&answers),
                 Signal::Alive => self.works(),
                 Signal::Other => {}
@@ -280,14 +288,17 @@ impl Reader {
         }
     }
 
-    fn subscribed(&mut self, answers: &[Result<bool, String>]) {
+    fn subscribed(&mut self, answers: &[Result<Qos, String>]) {
         self.subscribed = answers.iter().all(Result::is_ok);
         self.handle.stands(State::Connected, self.intake.wall());
         for (filter, answer) in self.options.topics.iter().zip(answers) {
             let remark = match answer {
                 Err(why) => format!("the broker refuses the filter {filter:?}: {why}"),
-                Ok(false) if self.options.qos == Qos::AtLeastOnce => {
+                Ok(Qos::AtMostOnce) if self.options.qos > Qos::AtMostOnce => {
                     format!("the broker grants only QoS 0 for {filter:?}: messages may be lost before they arrive")
+                }
+                Ok(Qos::AtLeastOnce) if self.options.qos == Qos::ExactlyOnce => {
+                    format!("the broker grants only QoS 1 for {filter:?}: messages may come twice")
                 }
                 Ok(_) => continue,
             };

@@ -1,10 +1,10 @@
 //! What an MQTT source keeps under its lock: the hand, and the window of unacknowledged messages.
 
-use super::window::{Arrival, Window};
+use super::window::{Arrival, Sent, Window};
 use super::wire::Delivery;
 use super::{Options, Qos};
 use crate::hand::Hand;
-use crate::{Handle, Parcel, commits};
+use crate::{Ack, Handle, Parcel, commits};
 use std::sync::atomic::Ordering;
 use tidegate_record::Wall;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -15,8 +15,9 @@ pub(super) struct Stock {
     pub hand: Hand,
     pub window: Window,
     retained: bool,
-    /// QoS 1: the state travels with every parcel.
+    /// QoS 1 and 2: the state travels with every parcel.
     acknowledges: bool,
+    ack: Ack,
     /// No more frames are taken.
     pub draining: bool,
     /// A message could not be held: it and all behind it are left to the broker, which sends them again on the next
@@ -31,7 +32,8 @@ impl Stock {
             hand,
             window,
             retained: options.retained,
-            acknowledges: options.qos == Qos::AtLeastOnce,
+            acknowledges: options.qos != Qos::AtMostOnce,
+            ack: options.ack,
             draining: false,
             overflowed: false,
             redelivered: 0,
@@ -45,10 +47,10 @@ impl Stock {
         }
         let topic = delivery.topic.text();
         let payload = &delivery.payload;
-        if !delivery.qos_1 {
+        if delivery.qos == Qos::AtMostOnce {
             match (delivery.retain && !self.retained, self.hand.admits_newest(payload.len())) {
                 (true, _) => {}
-                (false, true) => _ = self.hand.take(Some(&topic), &topic, payload, wall),
+                (false, true) => _ = self.hand.take_once(Some(&topic), &topic, payload, wall),
                 (false, false) => self.hand.drop_newest(),
             }
             return;
@@ -56,12 +58,17 @@ impl Stock {
         if self.overflowed {
             return;
         }
+        let sent = Sent {
+            packet_id: delivery.packet_id,
+            qos_2: delivery.qos == Qos::ExactlyOnce,
+            dup: delivery.dup,
+            hash: xxh3_64_with_seed(payload, xxh3_64(delivery.topic.bytes())) as u32,
+        };
         if delivery.retain && !self.retained {
-            self.window.push_ignored(delivery.packet_id);
+            self.window.push_ignored(sent);
             return;
         }
-        let hash = xxh3_64_with_seed(payload, xxh3_64(delivery.topic.bytes())) as u32;
-        if self.window.arrive(delivery.packet_id, delivery.dup, hash) == Arrival::Redelivered {
+        if self.window.arrive(sent) == Arrival::Redelivered {
             self.redelivered += 1;
             return;
         }
@@ -71,8 +78,8 @@ impl Stock {
         }
         let number = self.hand.number();
         match self.hand.take(Some(&topic), &topic, payload, wall) {
-            true => self.window.push(delivery.packet_id, hash, number),
-            false => self.window.push_ignored(delivery.packet_id),
+            true => self.window.push(sent, number),
+            false => self.window.push_ignored(sent),
         }
     }
 
@@ -106,7 +113,7 @@ impl commits::Stock for Stock {
     }
 
     fn is_sent_again(&self) -> bool {
-        self.acknowledges
+        self.acknowledges && self.ack == Ack::OnStore
     }
 
     fn seal(&mut self, number: u64, parcel: &mut Parcel) {

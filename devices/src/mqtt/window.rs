@@ -6,6 +6,9 @@
 //! was written but lost on the way brings the message back unrecognised: then it is taken twice, never lost. The list
 //! travels with every parcel as the source's state, so that a restarted gateway recognises redeliveries too: there the
 //! broker may have used a packet id again, so it is asked only of payloads that bring their own time.
+//!
+//! At QoS 2 the acknowledgement is a PUBREC, and the message stays known behind it: the broker may not use the id again
+//! before it has sent PUBREL, however often the connection breaks.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,6 +27,8 @@ pub(super) struct Window {
     handed: usize,
     /// From earlier connections: packet id to message.
     known: BTreeMap<u16, Known>,
+    /// QoS 2: its PUBREC was written and its PUBREL has not come.
+    unreleased: BTreeMap<u16, Known>,
     /// First deliveries on this connection while something is known.
     fresh: usize,
     size: Size,
@@ -34,6 +39,7 @@ struct Entry {
     packet_id: u16,
     hash: u32,
     parcel: u64,
+    qos_2: bool,
     /// False for what was never stored (retained messages nobody asked for).
     stored: bool,
 }
@@ -59,6 +65,15 @@ impl Size {
     }
 }
 
+/// A message as it came, as far as telling it from others goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub packet_id: u16,
+    pub qos_2: bool,
+    pub dup: bool,
+    pub hash: u32,
+}
+
 /// What a message is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
@@ -70,17 +85,24 @@ pub(super) enum Arrival {
 
 impl Window {
     pub fn new(size: Size) -> Self {
-        Window { entries: VecDeque::new(), handed: 0, known: BTreeMap::new(), fresh: 0, size }
+        Window {
+            entries: VecDeque::new(),
+            handed: 0,
+            known: BTreeMap::new(),
+            unreleased: BTreeMap::new(),
+            fresh: 0,
+            size,
+        }
     }
 
     /// A message arrived.
-    pub fn arrive(&mut self, packet_id: u16, dup: bool, hash: u32) -> Arrival {
-        if self.known.is_empty() {
+    pub fn arrive(&mut self, sent: Sent) -> Arrival {
+        if self.known.is_empty() && self.unreleased.is_empty() {
             return Arrival::New;
         }
         // Whatever comes under this id now, the older message is settled by it.
-        let known = self.known.remove(&packet_id);
-        if !dup {
+        let known = self.known.remove(&sent.packet_id).or_else(|| self.unreleased.remove(&sent.packet_id));
+        if !sent.dup {
             // A whole window of first deliveries later, everything unacknowledged has been sent again before.
             self.fresh += 1;
             if self.fresh >= self.forget_after() {
@@ -89,8 +111,8 @@ impl Window {
             return Arrival::New;
         }
         match known {
-            Some(known) if known.hash == hash => {
-                self.entries.push_back(Entry { packet_id, hash, parcel: known.parcel, stored: true });
+            Some(known) if known.hash == sent.hash => {
+                self.entries.push_back(Entry::of(sent, known.parcel, true));
                 Arrival::Redelivered
             }
             _ => Arrival::New,
@@ -98,8 +120,8 @@ impl Window {
     }
 
     /// Puts a message that was taken into parcel `parcel` on the list.
-    pub fn push(&mut self, packet_id: u16, hash: u32, parcel: u64) {
-        self.entries.push_back(Entry { packet_id, hash, parcel, stored: true });
+    pub fn push(&mut self, sent: Sent, parcel: u64) {
+        self.entries.push_back(Entry::of(sent, parcel, true));
         if let Size::Learned { size, times, .. } = &mut self.size
             && size.is_some_and(|size| self.entries.len() - self.handed > size)
         {
@@ -108,13 +130,15 @@ impl Window {
     }
 
     /// Puts a message that leaves nothing to store on the list: it is acknowledged in its turn.
-    pub fn push_ignored(&mut self, packet_id: u16) {
-        self.entries.push_back(Entry { packet_id, hash: 0, parcel: 0, stored: false });
+    pub fn push_ignored(&mut self, sent: Sent) {
+        self.entries.push_back(Entry::of(sent, 0, false));
     }
 
-    /// The next message whose ack may go, with everything up to parcel `durable` on disk.
-    pub fn next_ack(&self, durable: u64) -> Option<u16> {
-        self.entries.get(self.handed).filter(|entry| entry.parcel <= durable).map(|entry| entry.packet_id)
+    /// The next message whose ack may go, with everything up to parcel `durable` on disk: its packet id, and whether it is
+    /// of QoS 2.
+    pub fn next_ack(&self, durable: u64) -> Option<(u16, bool)> {
+        let entry = self.entries.get(self.handed).filter(|entry| entry.parcel <= durable)?;
+        Some((entry.packet_id, entry.qos_2))
     }
 
     /// The ack of [`Window::next_ack`] was handed to the client.
@@ -124,10 +148,20 @@ impl Window {
 
     /// An ack was written to the wire.
     pub fn written(&mut self, packet_id: u16) {
-        if self.handed > 0 && self.entries.front().is_some_and(|entry| entry.packet_id == packet_id) {
-            self.entries.pop_front();
+        if self.handed > 0
+            && let Some(entry) = self.entries.pop_front_if(|entry| entry.packet_id == packet_id)
+        {
             self.handed -= 1;
+            if entry.qos_2 && entry.stored {
+                self.unreleased.insert(packet_id, Known { hash: entry.hash, parcel: entry.parcel });
+            }
         }
+    }
+
+    /// PUBREL came: the broker may use the id again.
+    pub fn released(&mut self, packet_id: u16) {
+        self.unreleased.remove(&packet_id);
+        self.known.remove(&packet_id);
     }
 
     /// The connection is gone: what is unacknowledged comes again.
@@ -141,6 +175,7 @@ impl Window {
     /// The broker has forgotten the session: nothing comes again, and packet ids begin anew.
     pub fn forget(&mut self) {
         self.known.clear();
+        self.unreleased.clear();
     }
 
     /// Unacknowledged messages of this connection.
@@ -172,7 +207,7 @@ impl Window {
     /// The stored list with parcel `parcel` durable: a version byte, then per message its packet id (zigzag varint of
     /// the distance to the one before, plus one) and its hash (4 bytes, little endian).
     pub fn state(&self, parcel: u64) -> Vec<u8> {
-        let known = self.known.iter().map(|(&id, known)| (id, known.hash, known.parcel));
+        let known = self.known.iter().chain(&self.unreleased).map(|(&id, known)| (id, known.hash, known.parcel));
         let entries = self.entries.iter().filter(|e| e.stored).map(|e| (e.packet_id, e.hash, e.parcel));
         let mut bytes = vec![STATE_VERSION];
         let mut before = 0u16;
@@ -216,6 +251,12 @@ impl Window {
     }
 }
 
+impl Entry {
+    fn of(sent: Sent, parcel: u64, stored: bool) -> Self {
+        Entry { packet_id: sent.packet_id, hash: sent.hash, parcel, qos_2: sent.qos_2, stored }
+    }
+}
+
 fn varint(bytes: &[u8]) -> Option<(u16, &[u8])> {
     let mut value = 0u32;
     for (at, &byte) in bytes.iter().enumerate().take(3) {
@@ -228,142 +269,4 @@ fn varint(bytes: &[u8]) -> Option<(u16, &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn told(size: usize) -> Window {
-        Window::new(Size::Told(size))
-    }
-
-    fn acks(window: &mut Window, durable: u64) -> Vec<u16> {
-        std::iter::from_fn(|| {
-            let id = window.next_ack(durable)?;
-            window.handed();
-            Some(id)
-        })
-        .collect()
-    }
-
-    #[test]
-    fn acks_go_in_the_order_of_arrival_when_durable() {
-        let mut window = told(8);
-        window.push(3, 0, 1);
-        window.push_ignored(9);
-        window.push(1, 0, 2);
-        assert!(acks(&mut window, 0).is_empty());
-        assert_eq!(acks(&mut window, 1), [3, 9]);
-        assert_eq!(acks(&mut window, 2), [1]);
-        assert_eq!(window.len(), 3);
-        for id in [3, 9, 1] {
-            window.written(id);
-        }
-        assert_eq!(window.len(), 0);
-    }
-
-    #[test]
-    fn a_redelivery_of_what_we_hold_is_recognised_once() {
-        let mut window = told(8);
-        window.push(1, 11, 1);
-        window.push(2, 22, 2);
-        window.cut();
-        assert_eq!(window.arrive(1, true, 11), Arrival::Redelivered);
-        assert_eq!(window.arrive(2, true, 99), Arrival::New, "another payload is another message");
-        window.push(2, 99, 3);
-        assert_eq!(acks(&mut window, 1), [1]);
-        assert_eq!(window.arrive(1, true, 11), Arrival::New, "the first was settled");
-    }
-
-    #[test]
-    fn a_redelivery_waits_for_the_parcel_of_its_first_copy() {
-        let mut window = told(8);
-        window.push(1, 11, 5);
-        window.cut();
-        assert_eq!(window.arrive(1, true, 11), Arrival::Redelivered);
-        assert!(acks(&mut window, 4).is_empty());
-        assert_eq!(acks(&mut window, 5), [1]);
-    }
-
-    #[test]
-    fn a_reused_packet_id_is_a_new_message() {
-        let mut window = told(8);
-        window.push(1, 11, 1);
-        window.cut();
-        assert_eq!(window.arrive(1, false, 11), Arrival::New);
-        window.cut();
-        window.push(2, 22, 1);
-        assert_eq!(acks(&mut window, 1), [2]);
-        window.written(2);
-        window.cut();
-        assert_eq!(window.arrive(2, true, 22), Arrival::New, "its ack was written: the id may be another message's");
-    }
-
-    #[test]
-    fn what_is_known_is_forgotten_a_window_later_or_with_the_session() {
-        let mut window = told(2);
-        window.push(7, 70, 1);
-        window.cut();
-        for id in 100..102 {
-            assert_eq!(window.arrive(id, false, 0), Arrival::New);
-        }
-        assert_eq!(window.arrive(7, true, 70), Arrival::New);
-        window.push(7, 70, 1);
-        window.cut();
-        window.forget();
-        assert_eq!(window.arrive(7, true, 70), Arrival::New);
-    }
-
-    #[test]
-    fn the_state_holds_what_is_durable_and_not_acknowledged() {
-        let mut window = told(8);
-        for (id, parcel) in [(65_535, 1), (1, 1), (2, 2), (3, 3)] {
-            window.push(id, u32::from(id) * 7, parcel);
-        }
-        window.push_ignored(4);
-        assert_eq!(acks(&mut window, 1), [65_535, 1]);
-        window.written(65_535);
-        let mut restored = told(8);
-        assert!(restored.restore(&window.state(2)));
-        let mut arrive = |id: u16| restored.arrive(id, true, u32::from(id) * 7);
-        assert_eq!([1, 2].map(&mut arrive), [Arrival::Redelivered; 2]);
-        assert_eq!([65_535, 3, 4].map(&mut arrive), [Arrival::New; 3]);
-        assert_eq!(acks(&mut restored, 0), [1, 2], "an earlier run's messages are durable");
-    }
-
-    #[test]
-    fn the_window_of_an_older_broker_is_learned_and_unlearned() {
-        let mut window = Window::new(Size::unknown());
-        (1..=20).for_each(|id| window.push(id, 0, 1));
-        for _ in 0..2 {
-            window.learn();
-            assert!(!window.is_full());
-        }
-        window.learn();
-        assert!(window.is_full());
-        assert_eq!(acks(&mut window, 1).len(), 20);
-        assert!(!window.is_full(), "acks are under way: more will come");
-        (21..=41).for_each(|id| window.push(id, 0, 2));
-        assert!(!window.is_full(), "there were more than learned");
-    }
-
-    proptest! {
-        #[test]
-        fn any_list_is_read_back(messages in proptest::collection::hash_map(1u16.., any::<u32>(), 0..50)) {
-            let mut window = told(100);
-            messages.iter().for_each(|(&id, &hash)| window.push(id, hash, 1));
-            let mut restored = told(100);
-            prop_assert!(restored.restore(&window.state(1)));
-            for (&id, &hash) in &messages {
-                prop_assert_eq!(restored.arrive(id, true, hash), Arrival::Redelivered);
-            }
-        }
-
-        #[test]
-        fn any_bytes_are_a_list_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let mut window = told(8);
-            if !window.restore(&bytes) {
-                prop_assert!(window.known.is_empty());
-            }
-        }
-    }
-}
+mod tests;

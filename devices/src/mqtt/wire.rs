@@ -17,13 +17,13 @@ const OUTGOING_MAX: u16 = 8;
 /// A message as it came.
 #[derive(Debug)]
 pub struct Delivery {
-    /// QoS 1, else 0.
-    pub qos_1: bool,
+    /// What is promised for it.
+    pub qos: Qos,
     /// The broker says that it sent it before.
     pub dup: bool,
     /// It is a retained message.
     pub retain: bool,
-    /// Its packet id (QoS 1).
+    /// Its packet id (QoS 1 and 2).
     pub packet_id: u16,
     /// Its topic.
     pub topic: Topic,
@@ -68,10 +68,12 @@ pub enum Signal {
         /// It has our session still.
         session_present: bool,
     },
-    /// One answer for each filter: refused with a word, or granted (QoS 0 only: false).
-    Subscribed(Vec<Result<bool, String>>),
-    /// The ack of this packet id was written.
+    /// One answer for each filter: refused with a word, or granted.
+    Subscribed(Vec<Result<Qos, String>>),
+    /// The PUBACK or PUBREC of this packet id was written.
     AckWritten(u16),
+    /// PUBREL, which the client has answered with PUBCOMP.
+    Released(u16),
     /// The broker answers pings.
     Alive,
     /// What means nothing to us.
@@ -116,6 +118,30 @@ impl Wire {
         }
     }
 
+    /// Has every PUBREL answered. rumqttc takes one of a message it has not seen on this connection for a mistake and ends
+    /// the connection, and so the next one: but a broker that has our PUBREC sends just that on each new connection.
+    pub fn answer_every_release(&mut self) {
+        for id in 1..=u16::MAX {
+            match self {
+                Wire::V4(events, _) => {
+                    let mut publish = rumqttc::Publish::new("", rumqttc::QoS::ExactlyOnce, Vec::new());
+                    publish.pkid = id;
+                    drop(events.state.handle_incoming_packet(rumqttc::Packet::Publish(publish)));
+                    events.state.events.pop_back();
+                }
+                Wire::V5(events, _) => {
+                    // With a topic: an empty one would be looked for under its alias.
+                    let (qos, topic) = (v5::mqttbytes::QoS::ExactlyOnce, Bytes::from_static(b"-"));
+                    let publish = v5::mqttbytes::v5::Publish { pkid: id, qos, topic, ..Default::default() };
+                    drop(events.state.handle_incoming_packet(v5::mqttbytes::v5::Packet::Publish(publish)));
+                    events.state.events.pop_back();
+                }
+                // A caller's link answers what it likes.
+                Wire::Link(_) => {}
+            }
+        }
+    }
+
     /// A signal that is here already: rumqttc reads up to nine packets at once.
     pub fn buffered(&mut self) -> Option<Signal> {
         match self {
@@ -128,8 +154,15 @@ impl Wire {
     /// Drops the connection; the next poll connects again.
     pub fn reset(&mut self) {
         match self {
-            Wire::V4(events, _) => events.clean(),
-            Wire::V5(events, _) => events.clean(),
+            Wire::V4(events, _) => {
+                events.clean();
+                // rumqttc keeps these for the next connection, where the id may be another message's.
+                events.pending.retain(|request| !matches!(request, rumqttc::Request::PubRec(_)));
+            }
+            Wire::V5(events, _) => {
+                events.clean();
+                events.pending.retain(|request| !matches!(request, v5::Request::PubRec(_)));
+            }
             Wire::Link(link) => link.reset(),
         }
     }
@@ -137,15 +170,15 @@ impl Wire {
 
 impl Client {
     /// Hands an ack over. False where there is no room: try again later.
-    pub fn ack(&self, packet_id: u16) -> bool {
+    pub fn ack(&self, packet_id: u16, qos: Qos) -> bool {
         match self {
             Client::V4(client) => {
-                let mut publish = rumqttc::Publish::new("", rumqttc::QoS::AtLeastOnce, Vec::new());
+                let mut publish = rumqttc::Publish::new("", qos_v4(qos), Vec::new());
                 publish.pkid = packet_id;
                 client.try_ack(&publish).is_ok()
             }
             Client::V5(client) => {
-                let qos = v5::mqttbytes::QoS::AtLeastOnce;
+                let qos = qos_v5(qos);
                 let publish = v5::mqttbytes::v5::Publish { pkid: packet_id, qos, ..Default::default() };
                 client.try_ack(&publish).is_ok()
             }
@@ -157,21 +190,14 @@ impl Client {
     pub fn subscribe(&self, options: &Options) -> bool {
         match self {
             Client::V4(client) => {
-                let qos = match options.qos {
-                    Qos::AtMostOnce => rumqttc::QoS::AtMostOnce,
-                    Qos::AtLeastOnce => rumqttc::QoS::AtLeastOnce,
-                };
+                let qos = qos_v4(options.qos);
                 let filters = options.topics.iter().map(|t| rumqttc::SubscribeFilter::new(t.clone(), qos));
                 client.try_subscribe_many(filters).is_ok()
             }
             Client::V5(client) => {
                 use v5::mqttbytes::v5::{Filter, RetainForwardRule};
-                let qos = match options.qos {
-                    Qos::AtMostOnce => v5::mqttbytes::QoS::AtMostOnce,
-                    Qos::AtLeastOnce => v5::mqttbytes::QoS::AtLeastOnce,
-                };
                 let filters = options.topics.iter().map(|topic| {
-                    let mut filter = Filter::new(topic.clone(), qos);
+                    let mut filter = Filter::new(topic.clone(), qos_v5(options.qos));
                     if !options.retained {
                         filter.retain_forward_rule = RetainForwardRule::Never;
                     }
@@ -190,6 +216,38 @@ impl Client {
             Client::V5(client) => client.try_disconnect().is_ok(),
             Client::Link(requests) => requests.disconnect(),
         }
+    }
+}
+
+fn qos_v4(qos: Qos) -> rumqttc::QoS {
+    match qos {
+        Qos::AtMostOnce => rumqttc::QoS::AtMostOnce,
+        Qos::AtLeastOnce => rumqttc::QoS::AtLeastOnce,
+        Qos::ExactlyOnce => rumqttc::QoS::ExactlyOnce,
+    }
+}
+
+fn of_qos_v4(qos: rumqttc::QoS) -> Qos {
+    match qos {
+        rumqttc::QoS::AtMostOnce => Qos::AtMostOnce,
+        rumqttc::QoS::AtLeastOnce => Qos::AtLeastOnce,
+        rumqttc::QoS::ExactlyOnce => Qos::ExactlyOnce,
+    }
+}
+
+fn qos_v5(qos: Qos) -> v5::mqttbytes::QoS {
+    match qos {
+        Qos::AtMostOnce => v5::mqttbytes::QoS::AtMostOnce,
+        Qos::AtLeastOnce => v5::mqttbytes::QoS::AtLeastOnce,
+        Qos::ExactlyOnce => v5::mqttbytes::QoS::ExactlyOnce,
+    }
+}
+
+fn of_qos_v5(qos: v5::mqttbytes::QoS) -> Qos {
+    match qos {
+        v5::mqttbytes::QoS::AtMostOnce => Qos::AtMostOnce,
+        v5::mqttbytes::QoS::AtLeastOnce => Qos::AtLeastOnce,
+        v5::mqttbytes::QoS::ExactlyOnce => Qos::ExactlyOnce,
     }
 }
 
@@ -238,10 +296,10 @@ fn v5(options: &Options, address: &Address, transport: Option<Transport>) -> (Cl
 }
 
 fn signal_v4(event: rumqttc::Event) -> Signal {
-    use rumqttc::{Packet, QoS, SubscribeReasonCode};
+    use rumqttc::{Packet, SubscribeReasonCode};
     match event {
         rumqttc::Event::Incoming(Packet::Publish(publish)) => Signal::Publish(Delivery {
-            qos_1: publish.qos != QoS::AtMostOnce,
+            qos: of_qos_v4(publish.qos),
             dup: publish.dup,
             retain: publish.retain,
             packet_id: publish.pkid,
@@ -253,11 +311,12 @@ fn signal_v4(event: rumqttc::Event) -> Signal {
             ack.return_codes
                 .iter()
                 .map(|code| match code {
-                    SubscribeReasonCode::Success(qos) => Ok(*qos != QoS::AtMostOnce),
+                    SubscribeReasonCode::Success(qos) => Ok(of_qos_v4(*qos)),
                     SubscribeReasonCode::Failure => Err("not authorized, or not a filter it accepts".into()),
                 })
                 .collect(),
         ),
+        rumqttc::Event::Incoming(Packet::PubRel(release)) => Signal::Released(release.pkid),
         rumqttc::Event::Incoming(Packet::PingResp) => Signal::Alive,
         rumqttc::Event::Outgoing(outgoing) => signal_outgoing(&outgoing),
         rumqttc::Event::Incoming(_) => Signal::Other,
@@ -265,11 +324,10 @@ fn signal_v4(event: rumqttc::Event) -> Signal {
 }
 
 fn signal_v5(event: v5::Event) -> Signal {
-    use v5::mqttbytes::QoS;
     use v5::mqttbytes::v5::{Packet, SubscribeReasonCode};
     match event {
         v5::Event::Incoming(Packet::Publish(publish)) => Signal::Publish(Delivery {
-            qos_1: publish.qos != QoS::AtMostOnce,
+            qos: of_qos_v5(publish.qos),
             dup: publish.dup,
             retain: publish.retain,
             packet_id: publish.pkid,
@@ -281,11 +339,12 @@ fn signal_v5(event: v5::Event) -> Signal {
             ack.return_codes
                 .iter()
                 .map(|code| match code {
-                    SubscribeReasonCode::Success(qos) => Ok(*qos != QoS::AtMostOnce),
+                    SubscribeReasonCode::Success(qos) => Ok(of_qos_v5(*qos)),
                     code => Err(words(&format!("{code:?}"))),
                 })
                 .collect(),
         ),
+        v5::Event::Incoming(Packet::PubRel(release)) => Signal::Released(release.pkid),
         v5::Event::Incoming(Packet::PingResp(_)) => Signal::Alive,
         v5::Event::Outgoing(outgoing) => signal_outgoing(&outgoing),
         v5::Event::Incoming(_) => Signal::Other,
@@ -294,7 +353,7 @@ fn signal_v5(event: v5::Event) -> Signal {
 
 fn signal_outgoing(outgoing: &Outgoing) -> Signal {
     match outgoing {
-        Outgoing::PubAck(packet_id) => Signal::AckWritten(*packet_id),
+        Outgoing::PubAck(packet_id) | Outgoing::PubRec(packet_id) => Signal::AckWritten(*packet_id),
         _ => Signal::Other,
     }
 }

@@ -148,7 +148,7 @@ pub async fn publish(port: u16, qos: QoS, retain: bool, messages: &[(&str, Vec<u
     let all = async {
         while left > 0 {
             match events.poll().await.unwrap() {
-                Event::Incoming(Packet::PubAck(_)) => left -= 1,
+                Event::Incoming(Packet::PubAck(_) | Packet::PubComp(_)) => left -= 1,
                 Event::Outgoing(Outgoing::Publish(_)) if qos == QoS::AtMostOnce => left -= 1,
                 _ => {}
             }

@@ -4,8 +4,8 @@ use super::section::Section;
 use super::units::Size;
 use super::{decode, secret, url};
 use std::time::Duration;
-use tidegate_devices::Secret;
 use tidegate_devices::mqtt::{Options, Qos, Version};
+use tidegate_devices::{Ack, Secret};
 
 /// Most bytes a topic filter or client id may have.
 const NAME_BYTES_MAX: usize = 65_535;
@@ -17,11 +17,9 @@ pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
     let default = Options::default();
     let url = section.needed_text("url");
     url::check(section, "url", &url, &["mqtt", "mqtts"]);
-    let qos = section.word("qos", "1", &[("1", Qos::AtLeastOnce), ("0", Qos::AtMostOnce)]);
-    if qos == Qos::AtMostOnce {
-        let why = "no custody at QoS 0: what comes while the gateway is away or its stream is full is lost";
-        section.context.warning_at(&section.path_of("qos"), why);
-    }
+    let qos = [("1", Qos::AtLeastOnce), ("2", Qos::ExactlyOnce), ("0", Qos::AtMostOnce)];
+    let qos = section.word("qos", "1", &qos);
+    let ack = ack(section, qos);
     let ca_file = section.text("ca_file").map(|path| section.context.resolve(&path));
     if ca_file.is_some() && url.starts_with("mqtt://") {
         section.context.warning_at(&section.path_of("ca_file"), "not used with mqtt://: write mqtts:// for TLS");
@@ -31,6 +29,7 @@ pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
         client_id: client_id(section),
         version: section.word("version", "5", &[("5", Version::V5), ("3.1.1", Version::V311)]),
         qos,
+        ack,
         username: section.text("username"),
         password: secret::read(section, "password", "password_file").map(Secret::from),
         ca_file,
@@ -45,13 +44,47 @@ pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
     }
 }
 
+/// What is acknowledged when, and what makes that promise empty.
+fn ack(section: &mut Section<'_>, qos: Qos) -> Ack {
+    let ack = self::acks(section);
+    let why = "no custody at QoS 0: what comes while the gateway is away or its stream is full is lost";
+    match (qos, ack) {
+        (Qos::AtMostOnce, Ack::OnStore) if section.has("ack") => {
+            let remedy = "set qos = 1 or 2, or leave ack out";
+            section
+                .problem("ack", format!("nothing is acknowledged with qos = 0, so nothing can wait: {remedy}; {why}"));
+        }
+        (Qos::AtMostOnce, _) => section.context.warning_at(&section.path_of("qos"), why),
+        _ => {}
+    }
+    let clean = "the session is always kept, else the broker would forget what is not acknowledged yet: leave it out";
+    section.not_here(&["clean_session", "clean_start"], clean);
+    ack
+}
+
+/// `ack = "on_store" | "on_receive"`.
+pub(super) fn acks(section: &mut Section<'_>) -> Ack {
+    let ack = section.word("ack", "on_store", &[("on_store", Ack::OnStore), ("on_receive", Ack::OnReceive)]);
+    if ack == Ack::OnReceive {
+        let why = "no custody: what is acknowledged is in memory until the next group commit, and a power cut takes it; \
+                   with on_store nothing acknowledged is lost";
+        section.context.warning_at(&section.path_of("ack"), why);
+    }
+    ack
+}
+
 fn packet_bytes_max(section: &mut Section<'_>, default: u32) -> u32 {
     let limits = Size::kib(1)..=Size::mib(16);
     section.within("packet_bytes_max", Size(default.into()), limits).0.try_into().unwrap_or(default)
 }
 
 fn client_id(section: &mut Section<'_>) -> String {
-    let id = section.needed_text("client_id");
+    let id: String = section.needed("client_id").unwrap_or_default();
+    if section.has("client_id") && id.is_empty() {
+        let why =
+            "the broker would give a random one, and what it keeps for the gateway would never be asked for again";
+        section.problem("client_id", format!("must not be empty: {why}; give a name that stays the same"));
+    }
     if id.len() > NAME_BYTES_MAX || id.chars().any(char::is_control) {
         section.problem("client_id", format!("at most {NAME_BYTES_MAX} bytes without control characters"));
     }
