@@ -32,7 +32,8 @@ pub use dead_letters::{FRAME_BYTES_MAX, REASON_BYTES_MAX};
 pub use settle::REFUSED_IN_ROW_MAX;
 pub use status::{Handle, State, Status};
 
-use crate::Upstream;
+use crate::uplink::{Member, Share};
+use crate::{Uplink, Upstream};
 use backoff::Backoff;
 use cursors::Cursors;
 use cut::{Cut, Lane};
@@ -83,6 +84,7 @@ pub struct Forward {
     store: Arc<dyn Store>,
     upstream: Box<dyn Upstream>,
     reporter: Reporter,
+    uplink: Option<Member>,
 }
 
 impl Forward {
@@ -95,13 +97,20 @@ impl Forward {
         clock: Arc<dyn Clock>,
     ) -> (Self, Handle) {
         let (reporter, handle) = Reporter::new(&options.name, &options.stream, upstream.place(), clock);
-        (Forward { options, store, upstream, reporter }, handle)
+        (Forward { options, store, upstream, reporter, uplink: None }, handle)
+    }
+
+    /// Shares an uplink with other sinks.
+    pub fn sharing(mut self, uplink: Arc<Uplink>, share: Share) -> Self {
+        self.options.request_bytes_max = self.options.request_bytes_max.min(uplink.request_bytes_max());
+        let member = uplink.join(&self.options.name, share);
+        Forward { uplink: Some(member), ..self }
     }
 
     /// Delivers until `drain` is cancelled or the store fails. After `drain` the request in hand is finished if its
     /// upstream answers (the caller sets the deadline and drops the future after it) and the cursor is made durable.
     pub async fn run(self, drain: CancellationToken) -> Result<(), Error> {
-        let Forward { options, store, upstream, reporter } = self;
+        let Forward { options, store, upstream, reporter, uplink } = self;
         let cursors = Cursors::open(store.clone(), &options).inspect_err(|e| reporter.failed(e.to_string()))?;
         let lanes = cursors.lanes(upstream.keyed(), options.request_bytes_max);
         for lane in &lanes {
@@ -109,7 +118,7 @@ impl Forward {
         }
         tracing::info!(sink = options.name, stream = options.stream, upstream = upstream.place(), "sink begins");
         let backoff = Backoff::new(options.backoff_min, options.backoff_max, store.identity().epoch);
-        let mut sink = Sink { store, upstream, reporter, drain, lanes, cursors, backoff, refused_in_row: 0 };
+        let mut sink = Sink { store, upstream, reporter, uplink, drain, lanes, cursors, backoff, refused_in_row: 0 };
         // Nothing of it is used after a panic but the reporter.
         let result = AssertUnwindSafe(sink.forward()).catch_unwind().await;
         match &result {
@@ -128,6 +137,7 @@ struct Sink {
     store: Arc<dyn Store>,
     upstream: Box<dyn Upstream>,
     reporter: Reporter,
+    uplink: Option<Member>,
     drain: CancellationToken,
     lanes: Vec<Lane>,
     cursors: Cursors,
@@ -187,6 +197,7 @@ impl Sink {
             return Err(Error::Poisoned(why.into()));
         }
         self.reporter.idle();
+        self.uplink.iter().for_each(Member::rest);
         let store = self.store.clone();
         let appended = self.lanes.iter().map(|l| store.appended(l.partition(), l.at(), Visibility::Durable));
         let appended = select_all(appended);

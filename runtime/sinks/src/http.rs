@@ -38,7 +38,12 @@ pub struct Http {
     body: Option<Body>,
     /// How often in a row the request in hand ran out of time.
     timeouts: u32,
+    /// Bytes put on the wire since last asked.
+    sent: u64,
 }
+
+/// What a request has beside its body, at most, without configured headers: its line and its own headers.
+const HEAD_BYTES: u64 = 1024;
 
 /// So many time-outs in a row say that a request is too large for this line or this upstream.
 const TIMEOUTS_MAX: u32 = 3;
@@ -60,18 +65,24 @@ impl Http {
         }
         let headers = fixed_headers(&options)?;
         let place = options::place(url.clone());
-        Ok(Http { client: client(&url, &options)?, url, place, headers, token, options, body: None, timeouts: 0 })
+        Ok(Http {
+            client: client(&url, &options)?,
+            url,
+            place,
+            headers,
+            token,
+            options,
+            body: None,
+            timeouts: 0,
+            sent: 0,
+        })
     }
 
     async fn attempt(&mut self, request: &Request) -> Delivery {
-        let body = match self.body.take().filter(|body| body.key == request.key()) {
-            Some(body) => body,
-            None => match Body::of(request.clone(), self.options.format, self.options.gzip).await {
-                Ok(body) => body,
-                Err(reason) => return Delivery::Retry { reason, after: None },
-            },
+        let body = match self.body_of(request).await {
+            Ok(body) => body,
+            Err(reason) => return Delivery::Retry { reason, after: None },
         };
-        let body = self.body.insert(body).clone();
         let mut response = self.send(request, &body).await;
         if let Ok(answer) = &response
             // Some gateways answer 403 where a token has expired.
@@ -98,7 +109,23 @@ impl Http {
         delivery
     }
 
-    async fn send(&self, request: &Request, body: &Body) -> Result<reqwest::Response, reqwest::Error> {
+    /// The request's body, as it was for the attempts before.
+    async fn body_of(&mut self, request: &Request) -> Result<Body, String> {
+        let body = match self.body.take().filter(|body| body.key == request.key()) {
+            Some(body) => body,
+            None => Body::of(request.clone(), self.options.format, self.options.gzip).await?,
+        };
+        Ok(self.body.insert(body).clone())
+    }
+
+    /// What a body takes with the head before it.
+    fn on_the_wire(&self, body: &Body) -> u64 {
+        let configured: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let token = self.token.as_ref().map_or(0, |token| token.reveal().len());
+        body.bytes.len() as u64 + HEAD_BYTES + (configured + token + self.url.as_str().len()) as u64
+    }
+
+    async fn send(&mut self, request: &Request, body: &Body) -> Result<reqwest::Response, reqwest::Error> {
         let method = match self.options.method {
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
@@ -119,7 +146,12 @@ impl Http {
         if let Some(Ok(value)) = self.token.as_ref().map(bearer) {
             call = call.header(AUTHORIZATION, value);
         }
-        call.body(body.bytes.clone()).send().await
+        let response = call.body(body.bytes.clone()).send().await;
+        // Without a connection nothing was sent.
+        if !response.as_ref().is_err_and(reqwest::Error::is_connect) {
+            self.sent += self.on_the_wire(body);
+        }
+        response
     }
 
     /// Reads the token's file again; whether it holds another one now.
@@ -150,6 +182,19 @@ impl Upstream for Http {
 
     fn place(&self) -> &str {
         &self.place
+    }
+
+    fn weigh<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, u64> {
+        Box::pin(async move {
+            match self.body_of(request).await {
+                Ok(body) => self.on_the_wire(&body),
+                Err(_) => request.json_bytes(),
+            }
+        })
+    }
+
+    fn sent(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.sent))
     }
 }
 

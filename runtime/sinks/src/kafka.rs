@@ -38,7 +38,12 @@ pub struct Kafka {
     topic_known: bool,
     /// The request under way.
     flight: Option<Flight>,
+    /// Bytes handed to librdkafka since last asked.
+    sent: u64,
 }
+
+/// What a record has on the wire beside its value, at most as a rule: the key, six headers with its identity.
+const RECORD_BYTES: u64 = 300;
 
 impl Kafka {
     /// Checks the options and reads the files they name; connects in the background only.
@@ -47,7 +52,7 @@ impl Kafka {
         let place = format!("kafka://{}/{}", options.brokers.join(","), options.topic);
         let context = Context::new(&place);
         let producer = Some(config::producer(&config, &context)?);
-        Ok(Kafka { options, config, context, place, producer, topic_known: false, flight: None })
+        Ok(Kafka { options, config, context, place, producer, topic_known: false, flight: None, sent: 0 })
     }
 
     async fn attempt(&mut self, request: &Request) -> Delivery {
@@ -63,7 +68,14 @@ impl Kafka {
             self.topic_known = true;
         }
         let ours = self.flight.take().filter(|flight| flight.is_of(request));
-        let mut flight = ours.unwrap_or_else(|| Flight::of(request.clone(), &self.options.topic));
+        let mut flight = match ours {
+            Some(flight) => flight,
+            // librdkafka sends it when it can; it is counted once.
+            None => {
+                self.sent += weight(request);
+                Flight::of(request.clone(), &self.options.topic)
+            }
+        };
         match tokio::time::timeout(self.options.timeout, flight.land(&producer)).await {
             Err(_) => {
                 self.flight = Some(flight);
@@ -112,6 +124,11 @@ fn retry(reason: String) -> Delivery {
     Delivery::Retry { reason, after: None }
 }
 
+/// Before compression: how much that saves is known to librdkafka alone.
+fn weight(request: &Request) -> u64 {
+    request.json_bytes() + request.len() as u64 * RECORD_BYTES
+}
+
 /// Ending a client waits for its threads: not on a thread that others wait for.
 async fn bury<T: Send + 'static>(client: T) {
     // It fails only when the client's threads panicked; it is gone then as well.
@@ -129,6 +146,14 @@ impl Upstream for Kafka {
 
     fn place(&self) -> &str {
         &self.place
+    }
+
+    fn weigh<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, u64> {
+        Box::pin(std::future::ready(weight(request)))
+    }
+
+    fn sent(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.sent))
     }
 }
 

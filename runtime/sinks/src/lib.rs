@@ -12,10 +12,12 @@ pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod secret;
+pub mod uplink;
 pub mod upstream;
 
 pub use forward::{Forward, ForwardOptions, Handle, Status};
 pub use secret::Secret;
+pub use uplink::{Uplink, UplinkOptions, UplinkStatus};
 pub use upstream::{Delivery, Request, Upstream};
 
 /// A sink whose options cannot be used as they are.

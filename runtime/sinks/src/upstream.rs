@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,17 @@ pub trait Upstream: Send + 'static {
 
     /// Where it delivers, for logs and status; without secrets.
     fn place(&self) -> &str;
+
+    /// Most bytes a delivery of `request` puts on the wire, as far as is known before.
+    fn weigh<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, u64> {
+        Box::pin(std::future::ready(request.json_bytes()))
+    }
+
+    /// Bytes put on the wire since this was last asked; `None` where that is not known: then what was
+    /// [weighed](Upstream::weigh) counts.
+    fn sent(&mut self) -> Option<u64> {
+        None
+    }
 }
 
 /// An upstream's answer to a request.
@@ -154,6 +166,14 @@ impl Request {
         })
     }
 
+    /// The bytes its records have as JSON.
+    pub fn json_bytes(&self) -> u64 {
+        let mut counted = Counted(0);
+        // Counting never fails, and rows are always JSON.
+        self.records().for_each(|record| drop(serde_json::to_writer(&mut counted, &record.row)));
+        counted.0
+    }
+
     /// The records at `places` (counted from 0), as a request of its own.
     pub fn slice(&self, places: Range<usize>) -> Self {
         let mut out = Request::new(self.identity.clone(), self.partition.clone());
@@ -185,6 +205,20 @@ impl Serialize for Identified<'_> {
         map.serialize_entry("_id", &IdText(self.0.id))?;
         self.0.row.serialize_entries(&mut map)?;
         map.end()
+    }
+}
+
+/// Counts what is written.
+struct Counted(u64);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

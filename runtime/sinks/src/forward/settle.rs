@@ -2,11 +2,14 @@
 
 use super::Sink;
 use super::dead_letters::{REASON_BYTES_MAX, cut};
+use super::status::Reporter;
+use crate::uplink::{Member, Pass};
 use crate::upstream::Refused;
 use crate::{Delivery, Request};
 use std::ops::Range;
 use std::time::Duration;
 use tidegate_store::Error;
+use tokio_util::sync::CancellationToken;
 
 /// So many records refused in a row with none taken are the upstream's fault, not theirs: nothing more is given up.
 pub const REFUSED_IN_ROW_MAX: usize = 64;
@@ -68,6 +71,15 @@ impl Sink {
     async fn deliver(&mut self, piece: &Request) -> Result<Option<Delivery>, Error> {
         let mut failing = false;
         loop {
+            let pass = match &self.uplink {
+                Some(member) => {
+                    let bytes = self.cursors.beside(self.upstream.weigh(piece)).await?;
+                    let pass = admit(member, (bytes, failing), &self.reporter, &self.drain);
+                    let Some(pass) = self.cursors.beside(pass).await? else { return Ok(None) };
+                    Some(pass?)
+                }
+                None => None,
+            };
             let began = self.reporter.boot();
             let drain = self.drain.clone();
             let answer = async {
@@ -79,6 +91,9 @@ impl Sink {
                 }
             };
             let Some(answer) = self.cursors.beside(answer).await? else { return Ok(None) };
+            if let (Some(pass), Some(bytes)) = (pass, self.upstream.sent()) {
+                pass.sent(bytes);
+            }
             self.reporter.answered(self.reporter.boot() - began);
             match answer {
                 Delivery::Retry { reason, after } => {
@@ -100,6 +115,7 @@ impl Sink {
 
     /// Waits before another attempt; false when the drain came first.
     pub(super) async fn wait(&mut self, reason: String, after: Option<Duration>) -> Result<bool, Error> {
+        self.uplink.iter().for_each(Member::rest);
         self.reporter.waiting(cut(&reason, REASON_BYTES_MAX).to_owned());
         let wait = self.backoff.next(after);
         let drain = self.drain.clone();
@@ -112,6 +128,22 @@ impl Sink {
         };
         self.cursors.beside(waited).await
     }
+}
+
+/// Waits for the uplink; `None`: drained.
+async fn admit<'m>(
+    member: &'m Member,
+    (bytes, again): (u64, bool),
+    reporter: &Reporter,
+    drain: &CancellationToken,
+) -> Option<Result<Pass<'m>, Error>> {
+    let pass = tokio::select! {
+        biased;
+        pass = member.admit(bytes, again, |why| reporter.held(why)) => pass,
+        () = drain.cancelled() => return None,
+    };
+    reporter.delivering();
+    Some(pass)
 }
 
 impl Verdict {

@@ -16,6 +16,8 @@ pub enum State {
     Idle,
     /// Records are on their way.
     Delivering,
+    /// The uplink is shut or its budget spent: the reason says which. No trouble.
+    Held,
     /// A delivery failed and is tried again: the reason says why.
     Waiting,
     /// It has stopped for good: the reason says why.
@@ -33,7 +35,7 @@ pub struct Status {
     pub upstream: String,
     /// What it is doing.
     pub state: State,
-    /// Why it waits or failed.
+    /// Why it is held, waits or failed.
     pub reason: Option<String>,
     /// Since when it is in this state, RFC 3339 by the wall clock.
     pub since: String,
@@ -141,6 +143,11 @@ impl Reporter {
         }
         drop(status);
         self.enter(State::Delivering, None);
+    }
+
+    /// A delivery may not begin for now.
+    pub(super) fn held(&self, reason: String) {
+        self.enter(State::Held, Some(reason));
     }
 
     /// A delivery must be tried again.

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidegate_record::{Batch, BatchBuilder, Field, ManualClock, Scalar, Schema, Values, streams};
-use tidegate_sinks::{Forward, ForwardOptions, Handle, Status, Upstream};
+use tidegate_record::{Batch, BatchBuilder, Clock, Field, ManualClock, Scalar, Schema, SystemClock, Values, streams};
+use tidegate_sinks::uplink::Share;
+use tidegate_sinks::{Forward, ForwardOptions, Handle, Status, Uplink, UplinkOptions, Upstream};
 use tidegate_store::{
     Append, Commit, Error, Hold, Keep, MemoryDisk, MemoryStore, Options, Partition, Position, Retention, Session,
     Store, StreamSpec, Visibility, WhenFull,
@@ -26,6 +27,7 @@ pub struct Site {
     pub store: Arc<dyn Store>,
     disk: MemoryDisk,
     partitions: u32,
+    clock: Arc<dyn Clock>,
     source: Session,
     schema: Arc<Schema>,
 }
@@ -40,11 +42,17 @@ pub struct Running {
 impl Site {
     /// A stream `readings` with the fields `n` (i64) and `note` (text), in `partitions`.
     pub fn of(partitions: u32) -> Self {
-        Self::on(MemoryDisk::default(), partitions)
+        Self::on(MemoryDisk::default(), partitions, Arc::new(SystemClock::default()))
     }
 
-    fn on(disk: MemoryDisk, partitions: u32) -> Self {
-        let options = Options { commit_interval: Duration::from_millis(5), ..Options::new("", "plant-7") };
+    /// One partition, and a clock that is moved by hand.
+    pub fn at(clock: &Arc<ManualClock>) -> Self {
+        Self::on(MemoryDisk::default(), 1, clock.clone())
+    }
+
+    fn on(disk: MemoryDisk, partitions: u32, clock: Arc<dyn Clock>) -> Self {
+        let interval = Duration::from_millis(5);
+        let options = Options { commit_interval: interval, clock: clock.clone(), ..Options::new("", "plant-7") };
         let store: Arc<dyn Store> = Arc::new(MemoryStore::on(disk.clone(), options, 7));
         let schema = vec![Field::new("n", Scalar::Integer), Field::new("note", Scalar::Text)];
         let schema = Arc::new(Schema::new(schema).unwrap());
@@ -54,7 +62,7 @@ impl Site {
             schema: Arc::new(schema),
             partitions,
             retention: retention(Keep::For(Duration::from_secs(86_400))),
-            readers: vec![("sink/cloud".into(), Hold::Cursor)],
+            readers: vec![("sink/cloud".into(), Hold::Cursor), ("sink/alarms".into(), Hold::Cursor)],
         };
         let specs = vec![
             spec(STREAM, Schema::clone(&schema), partitions),
@@ -63,13 +71,13 @@ impl Site {
         ];
         store.declare(specs).unwrap();
         let source = store.attach("source/test").unwrap();
-        Site { store, disk, partitions, source, schema }
+        Site { store, disk, partitions, clock, source, schema }
     }
 
     /// What is left when the power fails: all that was durable, nothing else.
     pub fn power_cut(self) -> Self {
         self.disk.power_cut();
-        Self::on(self.disk, self.partitions)
+        Self::on(self.disk, self.partitions, self.clock)
     }
 
     pub fn new() -> Self {
@@ -157,18 +165,42 @@ impl Site {
     }
 
     pub fn run_from(&self, stream: &str, upstream: impl Upstream, request_bytes_max: usize) -> Running {
-        let options = ForwardOptions {
-            name: "cloud".into(),
-            stream: stream.into(),
-            backoff_min: Duration::from_millis(1),
-            backoff_max: Duration::from_millis(20),
-            request_bytes_max,
-        };
+        let options = ForwardOptions { stream: stream.into(), request_bytes_max, ..sink("cloud") };
+        self.run_with(options, upstream, None)
+    }
+
+    /// An uplink over this site's store and clock.
+    pub fn uplink(&self, options: UplinkOptions) -> Arc<Uplink> {
+        Uplink::open(options, self.store.clone(), self.clock.clone()).unwrap()
+    }
+
+    /// Runs a sink, with its part of an uplink where it shares one.
+    pub fn run_with(
+        &self,
+        options: ForwardOptions,
+        upstream: impl Upstream,
+        uplink: Option<(&Arc<Uplink>, Share)>,
+    ) -> Running {
         let clock = Arc::new(ManualClock::at(NOW));
         let (forward, handle) = Forward::new(options, self.store.clone(), Box::new(upstream), clock);
+        let forward = match uplink {
+            Some((uplink, share)) => forward.sharing(uplink.clone(), share),
+            None => forward,
+        };
         let drain = CancellationToken::new();
         let task = tokio::spawn(forward.run(drain.clone()));
         Running { handle, drain, task }
+    }
+}
+
+/// A sink over the stream, with short waits.
+pub fn sink(name: &str) -> ForwardOptions {
+    ForwardOptions {
+        name: name.into(),
+        stream: STREAM.into(),
+        backoff_min: Duration::from_millis(1),
+        backoff_max: Duration::from_millis(20),
+        ..ForwardOptions::default()
     }
 }
 

@@ -187,7 +187,15 @@ impl<'c> Checks<'c> {
 
     fn sinks(&self) {
         for sink in &self.config.sinks {
-            self.named(&format!("sinks.{}.from", sink.forward.name), &sink.forward.stream);
+            let path = |option: &str| format!("sinks.{}.{option}", sink.forward.name);
+            self.named(&path("from"), &sink.forward.stream);
+            for option in ["weight", "urgent"] {
+                let shares = self.config.uplink.is_some() && sink.share.is_some();
+                if !shares && self.context.is_given(&path(option)) {
+                    let why = "not used: the sink shares no uplink ([uplink], and uplink = true)";
+                    self.context.warning_at(&path(option), why);
+                }
+            }
         }
     }
 

@@ -26,6 +26,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
+mod uplink;
 mod url;
 mod value;
 
@@ -71,6 +72,8 @@ pub struct Config {
     pub pipelines: Vec<PipelineConfig>,
     /// The sinks.
     pub sinks: Vec<SinkConfig>,
+    /// The uplink they share, where one is configured.
+    pub uplink: Option<tidegate_sinks::UplinkOptions>,
     /// What is allowed and unwise, each a line of text with its place.
     pub warnings: Vec<String>,
 }
@@ -128,6 +131,7 @@ fn read<'c>(path: &Path, table: &'c DeTable<'c>, context: &'c Context<'c>) -> Co
             sources: sources::read(root, max_future),
             pipelines: pipelines::read(root),
             sinks: sinks::read(root),
+            uplink: uplink::read(root),
             warnings: Vec::new(),
             store,
         }

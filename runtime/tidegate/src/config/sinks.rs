@@ -2,9 +2,10 @@
 
 use super::section::Section;
 use super::units::Size;
-use super::{secret, url};
+use super::{secret, uplink, url};
 use std::time::Duration;
 use tidegate_sinks::http::{Format, HttpOptions, Method};
+use tidegate_sinks::uplink::Share;
 use tidegate_sinks::{ForwardOptions, Secret};
 
 /// A sink as configured.
@@ -14,6 +15,8 @@ pub struct SinkConfig {
     pub forward: ForwardOptions,
     /// What it delivers to.
     pub kind: SinkKind,
+    /// Its part of the uplink, where it shares one.
+    pub share: Option<Share>,
 }
 
 /// The kinds of sinks.
@@ -50,7 +53,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<SinkConfig> {
         }
         let request_bytes_max = request_bytes_max.unwrap_or(default.request_bytes_max);
         let forward = ForwardOptions { name: name.into(), stream: from, backoff_min, backoff_max, request_bytes_max };
-        Some(SinkConfig { forward, kind })
+        Some(SinkConfig { forward, kind, share: uplink::share(section) })
     });
     sinks.into_iter().flatten().collect()
 }

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 const REFERENCE: &str = include_str!("../../../../config/gateway.toml");
 
 /// Options that have no default: the reference shows an example.
-const WITHOUT_DEFAULT: [&str; 12] = [
+const WITHOUT_DEFAULT: [&str; 14] = [
     "pipelines.*.operators.codec",
     "pipelines.*.operators.keep",
     "pipelines.*.operators.transform",
@@ -22,6 +22,8 @@ const WITHOUT_DEFAULT: [&str; 12] = [
     "sources.*.password_file",
     "sources.*.username",
     "streams.*.max_age",
+    "uplink.max_bytes_per_hour",
+    "uplink.send_window",
 ];
 
 /// The reference with every option and section that it shows in a comment.

@@ -17,10 +17,10 @@ pub(super) async fn ready(State(shared): State<Shared>) -> Response {
     answer(ready.ready, ready)
 }
 
-/// 200 while all parts work: there is no reason at all to give.
+/// 200 while all parts work: there is nothing to say but what waits as it was told to.
 pub(super) async fn healthy(State(shared): State<Shared>) -> Response {
     let ready = shared.view.ready();
-    answer(ready.reasons.is_empty(), ready)
+    answer(ready.is_healthy(), ready)
 }
 
 fn answer(well: bool, ready: Ready) -> Response {
@@ -32,7 +32,9 @@ fn answer(well: bool, ready: Ready) -> Response {
 pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
     let ready = shared.view.ready();
     ::metrics::gauge!("tidegate_gateway_ready").set(if ready.ready { 1.0 } else { 0.0 });
-    for (severity, word) in [(Severity::NotReady, "not_ready"), (Severity::Warning, "warning")] {
+    let severities =
+        [(Severity::NotReady, "not_ready"), (Severity::Warning, "warning"), (Severity::Waiting, "waiting")];
+    for (severity, word) in severities {
         let count = ready.reasons.iter().filter(|reason| reason.severity == severity).count();
         ::metrics::gauge!("tidegate_gateway_reasons", "severity" => word).set(count as f64);
     }

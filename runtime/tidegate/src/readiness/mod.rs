@@ -15,10 +15,11 @@
 //! | pipeline | recovering; waiting for room; behind its input, or its event time behind the clock | warning |
 //! | sink | failed | not ready |
 //! | sink | a delivery waits to be tried again; behind its stream | warning |
+//! | sink | held: its uplink is shut by the schedule, or the hour's budget is spent | waiting |
 //! | clock | the wall clock is not set | warning |
 //!
 //! So a sink whose upstream is down leaves the gateway ready as long as there is room: what it should deliver waits
-//! safely. Ready means no reason of severity "not ready"; healthy means no reason at all.
+//! safely. Ready means no reason of severity "not ready"; healthy means nothing but what waits as it was told to.
 
 mod parts;
 mod rate;
@@ -71,6 +72,8 @@ pub enum Severity {
     NotReady,
     /// Degraded, and nothing is lost by it yet.
     Warning,
+    /// No trouble: it waits because it was told to.
+    Waiting,
 }
 
 /// What is seen of the gateway at one moment.
@@ -123,7 +126,18 @@ impl Monitor {
     }
 }
 
+impl Ready {
+    /// Nothing is amiss: what waits was told to.
+    pub fn is_healthy(&self) -> bool {
+        self.reasons.iter().all(|reason| reason.severity == Severity::Waiting)
+    }
+}
+
 impl Reason {
+    fn waiting(component: impl Into<String>, reason: impl Into<String>) -> Self {
+        Reason { severity: Severity::Waiting, component: component.into(), reason: reason.into() }
+    }
+
     fn not_ready(component: impl Into<String>, reason: impl Into<String>) -> Self {
         Reason { severity: Severity::NotReady, component: component.into(), reason: reason.into() }
     }

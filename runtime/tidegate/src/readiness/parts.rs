@@ -64,6 +64,10 @@ fn sink(seen: &Seen<'_>, status: &tidegate_sinks::Status, reasons: &mut Vec<Reas
             let message = format!("delivery is tried again since {}: {reason}; {unsent}", status.since);
             reasons.push(Reason::warning(&component, message));
         }
+        SinkState::Held => {
+            let message = format!("waits since {}: {reason}; {unsent}", status.since);
+            reasons.push(Reason::waiting(&component, message));
+        }
         SinkState::Idle | SinkState::Delivering => {
             if behind(seen, &component).is_some() {
                 reasons.push(Reason::warning(&component, format!("behind its stream: {unsent}")));

@@ -115,9 +115,14 @@ impl Sight {
             sinks: &self.sinks,
         };
         let ready = monitor.judge(&seen);
-        assert_eq!(ready.ready, ready.reasons.iter().all(|reason| reason.severity == Severity::Warning));
+        assert_eq!(ready.ready, ready.reasons.iter().all(|reason| reason.severity != Severity::NotReady));
+        assert_eq!(ready.is_healthy(), ready.reasons.iter().all(|reason| reason.severity == Severity::Waiting));
         let line = |reason: &Reason| {
-            let sign = if reason.severity == Severity::NotReady { "✗" } else { "!" };
+            let sign = match reason.severity {
+                Severity::NotReady => "✗",
+                Severity::Warning => "!",
+                Severity::Waiting => "…",
+            };
             format!("{sign} {}: {}", reason.component, reason.reason)
         };
         ready.reasons.iter().map(line).collect()
@@ -321,6 +326,15 @@ fn a_sink_whose_upstream_is_down_leaves_the_gateway_ready() {
             sight.sinks[0].state = SinkState::Delivering;
         },
         &["! sink/cloud: behind its stream: 1200 records wait, the oldest since 3 h"],
+    );
+    check(
+        |sight| {
+            unsent(sight);
+            sight.sinks[0].state = SinkState::Held;
+            sight.sinks[0].reason = Some("outside of send_window 22:00-06:00 (UTC+00:00)".into());
+        },
+        &["… sink/cloud: waits since 2027-01-15T08:00:00Z: outside of send_window 22:00-06:00 (UTC+00:00); \
+           1200 records wait, the oldest since 3 h"],
     );
     check(
         |sight| {

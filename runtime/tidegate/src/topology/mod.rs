@@ -15,10 +15,10 @@ use std::time::Duration;
 use tidegate_devices::{Source, broker, mqtt, serial};
 use tidegate_pipeline::Pipeline;
 use tidegate_record::{Clock, Schema};
-use tidegate_sinks::Forward;
 use tidegate_sinks::http::Http;
 #[cfg(feature = "kafka")]
 use tidegate_sinks::kafka::Kafka;
+use tidegate_sinks::{Forward, Uplink, UplinkOptions};
 use tidegate_store::{MemoryStore, Options as StoreOptions, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -110,13 +110,7 @@ impl Gateway {
             view.pipelines.push((name.clone(), handle));
             built.push((name, pipeline));
         }
-        let mut forwards = Vec::new();
-        for sink in &config.sinks {
-            let upstream = upstream(sink).map_err(StartError::one)?;
-            let (forward, handle) = Forward::new(sink.forward.clone(), store.clone(), upstream, clock.clone());
-            view.sinks.push(handle);
-            forwards.push(forward);
-        }
+        let forwards = build_sinks(&config, &store, &clock, &mut view)?;
         let broker = config.broker.as_ref().map(broker::Broker::start).transpose().map_err(StartError::one)?;
         let mut sources = Vec::new();
         for source in &config.sources {
@@ -228,6 +222,28 @@ fn upstream(sink: &SinkConfig) -> Result<Box<dyn tidegate_sinks::Upstream>, Stri
         #[cfg(feature = "kafka")]
         SinkKind::Kafka(options) => Box::new(Kafka::build(options.clone()).map_err(error)?),
     })
+}
+
+/// The sinks, and the uplink some of them share.
+fn build_sinks(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    view: &mut View,
+) -> Result<Vec<Forward>, StartError> {
+    let open = |options: &UplinkOptions| Uplink::open(options.clone(), store.clone(), clock.clone());
+    view.uplink = config.uplink.as_ref().map(open).transpose().map_err(StartError::one)?;
+    let mut forwards = Vec::new();
+    for sink in &config.sinks {
+        let upstream = upstream(sink).map_err(StartError::one)?;
+        let (forward, handle) = Forward::new(sink.forward.clone(), store.clone(), upstream, clock.clone());
+        view.sinks.push(handle);
+        forwards.push(match (&view.uplink, sink.share) {
+            (Some(uplink), Some(share)) => forward.sharing(uplink.clone(), share),
+            _ => forward,
+        });
+    }
+    Ok(forwards)
 }
 
 fn build_source(source: &SourceConfig, schemas: &[(String, Arc<Schema>)]) -> Result<Source, String> {

@@ -18,6 +18,7 @@ pub(super) struct View {
     pub sources: Vec<tidegate_devices::Handle>,
     pub pipelines: Vec<(String, tidegate_pipeline::Handle)>,
     pub sinks: Vec<tidegate_sinks::Handle>,
+    pub uplink: Option<Arc<tidegate_sinks::Uplink>>,
 }
 
 impl View {
@@ -32,6 +33,7 @@ impl View {
             sources: Vec::new(),
             pipelines: Vec::new(),
             sinks: Vec::new(),
+            uplink: None,
         }
     }
 
@@ -74,6 +76,7 @@ impl http::View for View {
             "sources": sources,
             "pipelines": pipelines,
             "sinks": sinks,
+            "uplink": self.uplink.as_ref().map(|uplink| uplink.status()),
         })
     }
 
