@@ -38,8 +38,8 @@ fn bytes_come_out_as_the_weights_are_whatever_the_requests_sizes() {
         let weights: Vec<u32> = (0..rng.random_range(2..6)).map(|_| rng.random_range(1..20)).collect();
         let largest: Vec<u64> = weights.iter().map(|_| rng.random_range(1_000..MIB)).collect();
         let mut line = Line1::of(&weights.iter().map(|weight| (*weight, false)).collect::<Vec<_>>());
-        for flow in 0..weights.len() {
-            line.fair.ask(flow, rng.random_range(1..=largest[flow]));
+        for (flow, largest) in largest.iter().enumerate() {
+            line.fair.ask(flow, rng.random_range(1..=*largest));
         }
         for _ in 0..500 {
             let flow = line.send().expect("one always asks");
@@ -64,11 +64,11 @@ fn nobody_that_asks_starves_under_random_demands_urgent_ones_or_not() {
         let mut waiting_since = vec![None; flows.len()];
         let mut total = 0;
         for _ in 0..2_000 {
-            for flow in 0..flows.len() {
+            for (flow, waiting_since) in waiting_since.iter_mut().enumerate() {
                 match line.fair.flows[flow].stage {
                     Stage::Resting | Stage::Coming { .. } if rng.random_bool(0.5) => {
                         line.fair.ask(flow, rng.random_range(1..=MIB));
-                        waiting_since[flow] = Some(total);
+                        *waiting_since = Some(total);
                     }
                     Stage::Coming { .. } => assert!(line.fair.rest(flow)),
                     _ => {}
