@@ -1,8 +1,8 @@
-//! `cargo xtask test`: lints, then every test, then one closing line.
+//! `cargo xtask test`: lints, every test, the fuzz targets for a minute each, then one closing line.
 
 use crate::checkout::Checkout;
 use crate::step::{Outcome, Steps, execute};
-use crate::{plugins, setup};
+use crate::{fuzz, plugins, setup};
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
@@ -12,6 +12,9 @@ pub struct Options {
     /// Leave out rustfmt, clippy and cargo-deny
     #[arg(long)]
     skip_lints: bool,
+    /// How long each fuzz target runs; 0 leaves them out, as a filter does
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    fuzz_seconds: u32,
     /// Run only tests whose name contains one of these
     filter: Vec<String>,
 }
@@ -62,7 +65,11 @@ fn take_all(checkout: &Checkout, options: &Options, steps: &mut Steps) -> Outcom
         execute(checkout.cargo("build").args(["--workspace", "--all-targets"]))
     })?;
     steps.take("build the plugins", || plugins(checkout))?;
-    steps.take("test", || test(checkout, &options.filter))
+    let tally = steps.take("test", || test(checkout, &options.filter))?;
+    if options.fuzz_seconds > 0 && options.filter.is_empty() && tally.failed == 0 {
+        steps.take("fuzz", || fuzz::briefly(checkout, options.fuzz_seconds))?;
+    }
+    Ok(tally)
 }
 
 fn run_deny(checkout: &Checkout, checks: &[&str]) -> Outcome {

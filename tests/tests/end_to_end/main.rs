@@ -6,6 +6,7 @@ mod bad_input;
 mod custody;
 mod outage;
 mod power_cut;
+mod restart;
 mod serial_line;
 
 use std::time::{Duration, SystemTime};

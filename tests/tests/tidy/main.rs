@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod arrows;
+mod catalogue;
 mod source;
 
 use source::{File, files};
@@ -115,6 +116,11 @@ fn no_test_forgets_to_assert() {
         let lines = file.code_lines().filter(|(_, line)| forgets(line.trim()));
         lines.map(|(number, _)| format!("line {number}: matches! without assert!")).collect()
     });
+}
+
+#[test]
+fn every_failure_of_the_catalogue_has_its_tests() {
+    catalogue::hold();
 }
 
 #[test]

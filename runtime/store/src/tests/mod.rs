@@ -3,6 +3,7 @@
 mod clocks;
 mod commits;
 mod damage;
+mod garbage;
 mod model;
 mod reads;
 mod retention;

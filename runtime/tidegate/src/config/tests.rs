@@ -126,3 +126,21 @@ fn streams_that_are_not_declared_have_the_defaults_of_those_that_are() {
     assert_eq!(retention("dead_letters"), retention("ledger"));
     assert_eq!(retention("dead_letters").max_bytes, 64 << 20);
 }
+
+/// `drop_oldest` is never a default: where the configuration does not say so, a source that can wait has to.
+#[test]
+fn nothing_is_dropped_where_the_configuration_does_not_say_so() {
+    let text = "[gateway]\nname = \"plant-7\"\n[store]\npath = \"s\"\n[streams.s]\nfields = { a = \"f64\" }\n\
+                [pipelines.p]\nfrom = [\"s\"]\nto = \"made\"\n[[pipelines.p.operators]]\nfilter = \"threshold\"\n";
+    let parse = |more: &str| super::parse(Path::new("gateway.toml"), &format!("{text}{more}"), &|_| None).unwrap();
+    let when_full = |config: &super::Config, name: &str| {
+        let stream = config.streams.iter().find(|stream| stream.name == name).unwrap();
+        (stream.retention.when_full, stream.retention.max_age)
+    };
+    let config = parse("");
+    for name in ["s", "made"] {
+        assert_eq!(when_full(&config, name), (tidegate_store::WhenFull::Block, None), "{name}");
+    }
+    let asked = parse("[streams.made]\nfields = { a = \"f64\" }\nwhen_full = \"drop_oldest\"\n");
+    assert_eq!(when_full(&asked, "made").0, tidegate_store::WhenFull::DropOldest);
+}
