@@ -42,7 +42,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 12] = [
+    /// Every kind, in the order of their numbers.
+    pub(crate) const ALL: [Kind; 12] = [
         Kind::Meta,
         Kind::Stream,
         Kind::Schema,

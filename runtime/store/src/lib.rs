@@ -6,6 +6,7 @@
 mod api;
 pub mod block;
 mod engine;
+pub mod files;
 mod keys;
 mod medium;
 mod memory;
@@ -24,6 +25,6 @@ pub use engine::{Engine, Step, Steps};
 pub use memory::{MemoryDisk, MemoryStore, Trouble};
 pub use options::Options;
 pub use route::partition_of;
-pub use sled::{Offline, SledStore};
-pub use tools::{Listing, LossListing, PartitionListing, ReaderListing};
+pub use sled::{Compacted, Offline, SledStore};
+pub use tools::{Listing, LossListing, PartitionListing, ReaderListing, Repaired};
 pub use verify::{PartitionReport, Report};

@@ -18,12 +18,12 @@ type HowMany = (u64, Option<(u64, u64)>);
 
 /// The losses of one group, equal ones as one.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     rows: BTreeMap<Which, HowMany>,
 }
 
 impl Ledger {
-    pub(super) fn add(&mut self, loss: &Loss) {
+    pub(crate) fn add(&mut self, loss: &Loss) {
         if loss.count == 0 {
             return;
         }
@@ -38,7 +38,7 @@ impl Ledger {
     }
 
     /// By stream and reason.
-    pub(super) fn totals(&self) -> BTreeMap<(Arc<str>, LossReason), u64> {
+    pub(crate) fn totals(&self) -> BTreeMap<(Arc<str>, LossReason), u64> {
         let mut totals = BTreeMap::new();
         for ((stream, _, reason, _), (count, _)) in &self.rows {
             *totals.entry((stream.clone(), *reason)).or_default() += count;
@@ -47,7 +47,7 @@ impl Ledger {
     }
 
     /// As batches of the ledger's schema; `wall` is when they were noted.
-    fn batches(&self, schema: Arc<tidegate_record::Schema>, wall: i64) -> Vec<Arc<Batch>> {
+    pub(crate) fn batches(&self, schema: Arc<tidegate_record::Schema>, wall: i64) -> Vec<Arc<Batch>> {
         let mut builder = BatchBuilder::new(schema);
         let mut batches = Vec::new();
         // What the ledger loses is in the totals: a row about it would take the place of another, again and again.

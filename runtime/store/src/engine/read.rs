@@ -223,7 +223,7 @@ fn place(state: &PartitionState, at: u64, visibility: Visibility) -> Place {
 }
 
 /// The block from `at` on.
-fn trim(block: Block, at: u64) -> Block {
+pub(crate) fn trim(block: Block, at: u64) -> Block {
     if at <= block.first.0 || block.batch.rows() == 0 {
         return block;
     }

@@ -1,5 +1,7 @@
 //! The store's folder: its lock, its files, what the file system says of it.
 
+use super::swap;
+use crate::files::Disk;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -8,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Where the database is, inside the store's folder.
 const STREAMS: &str = "streams";
+/// Where what is salvaged is gathered, for as long as that takes.
+const SCRATCH: &str = "streams.scratch";
 /// Most databases set aside that are kept: what breaks so often needs a person.
 const BROKEN_MAX: u32 = 8;
 
@@ -17,6 +21,8 @@ const BROKEN_MAX: u32 = 8;
 /// lock                 flock, held while the store is open
 /// streams/             the sled database
 /// streams.broken-N/    databases that did not open
+/// streams.salvaged-N/  those of them whose records were brought back
+/// streams.new/         a database being rewritten; streams.old/ the one before, for a moment (see [`swap`])
 /// ```
 pub(super) struct Folder {
     path: PathBuf,
@@ -58,11 +64,6 @@ impl Folder {
         self.path.join(STREAMS)
     }
 
-    /// The database's one data file.
-    pub(super) fn db(&self) -> PathBuf {
-        self.streams().join("db")
-    }
-
     /// Deletes snapshots that were being written when the power went; gives their names.
     pub(super) fn delete_torn_snapshots(&self) -> Result<Vec<String>, String> {
         let mut deleted = Vec::new();
@@ -79,13 +80,73 @@ impl Folder {
 
     /// Makes names durable: every file of the database, its directories, the folder and the folder's parent.
     pub(super) fn sync(&self) -> Result<(), String> {
-        let streams = self.streams();
+        Folder::sync_database(&self.streams())?;
         let parent = self.path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf));
-        let paths = [streams.join("conf"), self.db(), streams.join("blobs"), streams, self.path.clone()];
-        for path in paths.into_iter().chain(parent) {
-            File::open(&path).and_then(|file| file.sync_all()).map_err(|e| format!("{}: {e}", path.display()))?;
-        }
+        [self.path.clone()].into_iter().chain(parent).try_for_each(|path| sync_one(&path))
+    }
+
+    /// Makes every file of a database and its directories durable.
+    pub(super) fn sync_database(path: &Path) -> Result<(), String> {
+        let paths = [path.join("conf"), path.join("db"), path.join("blobs"), path.to_path_buf()];
+        paths.iter().try_for_each(|path| sync_one(path))
+    }
+
+    /// Ends what a crash broke off.
+    pub(super) fn recover(&self) -> Result<(), String> {
+        swap::recover(&Disk, &self.path).map_err(|e| format!("a rewrite that was broken off cannot be undone: {e}"))?;
+        self.forget_scratch();
         Ok(())
+    }
+
+    /// Where a new database is made.
+    pub(super) fn begin_new(&self) -> Result<PathBuf, String> {
+        self.empty("streams.new")
+    }
+
+    /// Where what is salvaged is gathered.
+    pub(super) fn begin_scratch(&self) -> Result<PathBuf, String> {
+        self.empty(SCRATCH)
+    }
+
+    fn empty(&self, name: &str) -> Result<PathBuf, String> {
+        let path = self.path.join(name);
+        match fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("{name} cannot be deleted: {e}")),
+            _ => Ok(path),
+        }
+    }
+
+    /// Puts the new database, which is finished and synced, in its place.
+    pub(super) fn swap(&self) -> Result<(), String> {
+        swap::swap(&Disk, &self.path).map_err(|e| format!("the new database cannot be put in its place: {e}"))
+    }
+
+    /// Gives a new database up. What cannot be deleted now goes at the next open.
+    pub(super) fn forget_new(&self) {
+        drop(fs::remove_dir_all(self.path.join("streams.new")));
+    }
+
+    /// Deletes what was gathered.
+    pub(super) fn forget_scratch(&self) {
+        drop(fs::remove_dir_all(self.path.join(SCRATCH)));
+    }
+
+    /// A database that was set aside, by its name.
+    pub(super) fn checked_aside(&self, name: &str) -> Result<PathBuf, String> {
+        if self.aside().iter().any(|known| known == name) {
+            return Ok(self.path.join(name));
+        }
+        let known = self.aside().join(", ");
+        Err(format!("{name:?} is no database that was set aside. There are: {known}"))
+    }
+
+    /// Renames a database that was set aside, for what is in it is brought back.
+    pub(super) fn mark_salvaged(&self, aside: &Path) -> Result<(), String> {
+        let named = |n: u32| self.path.join(format!("{STREAMS}.salvaged-{n}"));
+        let free = (1..=u32::MAX).map(named).find(|path| !path.exists());
+        let free = free.ok_or("there is no name left for it")?;
+        fs::rename(aside, &free).map_err(|e| format!("{} cannot be renamed: {e}", aside.display()))?;
+        sync_one(&self.path)
     }
 
     /// Renames the database aside.
@@ -127,4 +188,8 @@ impl Folder {
         };
         Some(stat.f_bavail * stat.f_frsize)
     }
+}
+
+fn sync_one(path: &Path) -> Result<(), String> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|e| format!("{}: {e}", path.display()))
 }

@@ -6,6 +6,7 @@ use crate::medium::{Medium, PART_BYTES, WriteSet};
 use std::any::Any;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The open database; gone once released.
@@ -22,7 +23,13 @@ struct Open {
 
 impl SledMedium {
     pub(super) fn new(db: sled::Db, folder: Arc<Folder>) -> Result<Self, String> {
-        let file = File::open(folder.db()).map_err(|e| format!("{}: {e}", folder.db().display()))?;
+        SledMedium::at(db, &folder.streams(), folder)
+    }
+
+    /// A database elsewhere in the store's folder.
+    pub(super) fn at(db: sled::Db, path: &Path, folder: Arc<Folder>) -> Result<Self, String> {
+        let path = path.join("db");
+        let file = File::open(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(SledMedium { open: RwLock::new(Some(Open { db, file, folder })) })
     }
 

@@ -13,6 +13,9 @@
 mod files;
 mod medium;
 mod offline;
+mod rebuild;
+mod salvage;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +27,7 @@ use crate::verify::{self, Report};
 use files::Folder;
 use medium::SledMedium;
 pub use offline::Offline;
+pub use rebuild::{Compacted, compact, repair};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,6 +56,7 @@ enum Failure {
 pub fn open(options: Options) -> Result<SledStore, Error> {
     let refuse = |reason: String| Error::Open { path: options.path.display().to_string(), reason };
     let folder = Arc::new(Folder::lock(&options.path).map_err(refuse)?);
+    folder.recover().map_err(refuse)?;
     let mut notes = Vec::new();
     match attempt(&folder, &options, &mut notes) {
         Ok(engine) => Ok(SledStore { engine }),
@@ -126,7 +131,11 @@ impl From<LoadError> for Failure {
 }
 
 fn open_db(folder: &Folder) -> Result<sled::Db, Failure> {
-    let config = sled::Config::new().path(folder.streams()).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    open_at(&folder.streams())
+}
+
+fn open_at(path: &Path) -> Result<sled::Db, Failure> {
+    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let mut waited = Duration::ZERO;
     loop {
         match config.open() {

@@ -68,15 +68,27 @@ impl Offline {
 
 /// Locks a folder that has a store in it.
 pub(super) fn existing(path: &Path) -> Result<Arc<Folder>, String> {
-    if !path.join("streams").is_dir() {
-        return Err("there is no store in this folder. Give the folder that store.path names".into());
+    let none = || "there is no store in this folder. Give the folder that store.path names".to_string();
+    // A folder where no store ever was is left as it is.
+    if !path.join("lock").exists() && !path.join("streams").exists() {
+        return Err(none());
+    }
+    let folder = lock(path)?;
+    if folder.streams().is_dir() { Ok(folder) } else { Err(none()) }
+}
+
+/// Locks a folder for work on it, whatever is in it.
+pub(super) fn lock(path: &Path) -> Result<Arc<Folder>, String> {
+    if !path.is_dir() {
+        return Err("there is no such folder. Give the folder that store.path names".into());
     }
     let folder = Folder::lock(path)?;
+    folder.recover()?;
     folder.delete_torn_snapshots()?;
     Ok(Arc::new(folder))
 }
 
-fn words(failure: Failure) -> String {
+pub(super) fn words(failure: Failure) -> String {
     match failure {
         Failure::Refused(reason) => reason,
         Failure::Broken(reason) => {

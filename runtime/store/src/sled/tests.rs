@@ -1,4 +1,5 @@
-mod tools;
+mod rebuild;
+pub(super) mod tools;
 
 use super::*;
 use crate::keys::{Key, Kind};

@@ -3,8 +3,13 @@
 
 mod catalogue;
 mod listing;
+mod mend;
+mod rewrite;
 mod walk;
 
 pub(crate) use catalogue::Catalogue;
 pub use listing::{Listing, LossListing, PartitionListing, ReaderListing};
-pub(crate) use walk::blocks;
+pub(crate) use mend::Mend;
+pub use mend::Repaired;
+pub(crate) use rewrite::{Rewrite, copy};
+pub(crate) use walk::{Found, blocks, partitions};

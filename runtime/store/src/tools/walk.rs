@@ -4,13 +4,15 @@ use crate::api::Block;
 use crate::block;
 use crate::engine::decode_block;
 use crate::keys::{Key, Kind};
-use crate::medium::Medium;
+use crate::medium::{Medium, first};
 use crate::tools::Catalogue;
 
 /// What stands at a block's key.
 pub(crate) struct Found {
     /// Of its first part.
     pub(crate) key: Key,
+    /// As stored, its parts joined.
+    pub(crate) bytes: Vec<u8>,
     /// The block, or what is wrong with it.
     pub(crate) block: Result<Block, String>,
 }
@@ -34,7 +36,7 @@ pub(crate) fn blocks(
             return true;
         }
         let block = decode_block(&bytes, key.offset, |id| catalogue.schemas.get(&id).cloned());
-        visit(Found { key, block })
+        visit(Found { key, bytes, block })
     };
     medium.scan(begin, key(u64::MAX).last_part(), &mut |key, bytes| {
         match &mut joined {
@@ -50,4 +52,15 @@ pub(crate) fn blocks(
         end(joined);
     }
     Ok(())
+}
+
+/// The partitions that have blocks.
+pub(crate) fn partitions(medium: &dyn Medium) -> Result<Vec<(u32, u32)>, String> {
+    let (mut from, to) = Key::all(Kind::Block);
+    let mut found = Vec::new();
+    while let Some(key) = first(medium, from, to)? {
+        found.push((key.stream, key.partition));
+        from = Key { offset: u64::MAX, ..key }.last_part();
+    }
+    Ok(found)
 }

@@ -118,6 +118,8 @@ mod tests {
         assert!(parsed("tidegate store peek readings --config g.toml -n 3 --from 17").is_ok());
         assert!(parsed("tidegate store ls").is_err(), "it is not guessed which store is meant");
         assert!(parsed("tidegate store ls --dir store --url http://127.0.0.1:9780").is_err());
+        assert!(parsed("tidegate store repair --dir store --aside streams.broken-1").is_ok());
+        assert!(parsed("tidegate store compact --config g.toml").is_ok());
         assert!(parsed("tidegate store verify").is_err(), "it is not guessed which store is meant");
         assert!(parsed("tidegate store verify --dir store --config g.toml").is_err());
         assert!(parsed("tidegate").is_err());

@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// A folder with a closed store of twenty records in stream `a`, ten of which `sink/s` has read.
-pub(super) fn folder() -> tempfile::TempDir {
+/// A folder with a closed store of records in stream `a`, a block each, ten of which `sink/s` has read.
+pub(in crate::sled) fn many(records: i64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let store = read_by_s(open(options(dir.path())).unwrap());
-    (0..20).for_each(|n| append(&store, n));
+    (0..records).for_each(|n| append(&store, n));
     let mut commit = Commit::by(&store.attach("sink/s").unwrap());
     commit.reads.push((Partition::new("a", 0), Position(10)));
     wait(store.commit(commit).unwrap_or_else(|refusal| panic!("{refusal:?}"))).unwrap();
@@ -15,7 +15,7 @@ pub(super) fn folder() -> tempfile::TempDir {
 }
 
 /// Stream `a`, read by `sink/s`, every block kept.
-pub(super) fn read_by_s(store: SledStore) -> SledStore {
+pub(in crate::sled) fn read_by_s(store: SledStore) -> SledStore {
     let keep = Keep::For(Duration::from_secs(3600));
     let retention = Retention { max_bytes: 1 << 20, max_age: None, keep, when_full: WhenFull::Block };
     let readers = vec![("sink/s".to_string(), crate::Hold::Cursor)];
@@ -24,7 +24,7 @@ pub(super) fn read_by_s(store: SledStore) -> SledStore {
     store
 }
 
-pub(super) fn numbers(store: &Offline, at: u64) -> (Vec<i64>, Vec<String>) {
+pub(in crate::sled) fn numbers(store: &Offline, at: u64) -> (Vec<i64>, Vec<String>) {
     let (mut numbers, mut damaged) = (Vec::new(), Vec::new());
     let visited = store.blocks("a", at, &mut |_, block| {
         match block {
@@ -39,7 +39,7 @@ pub(super) fn numbers(store: &Offline, at: u64) -> (Vec<i64>, Vec<String>) {
 
 #[test]
 fn a_closed_store_is_listed_with_its_readers() {
-    let dir = folder();
+    let dir = many(20);
     let listing = Offline::open(dir.path()).unwrap().listing();
     let a = listing.partitions.iter().find(|p| p.stream == "a").unwrap();
     assert_eq!((a.first, a.next, a.appended, a.stored, a.released, a.lost), (0, 20, 20, 20, 0, 0));
@@ -52,7 +52,7 @@ fn a_closed_store_is_listed_with_its_readers() {
 
 #[test]
 fn blocks_are_visited_from_an_offset_on_and_damaged_ones_told() {
-    let dir = folder();
+    let dir = many(20);
     let store = Offline::open(dir.path()).unwrap();
     assert_eq!(numbers(&store, 0).0, (0..20).collect::<Vec<_>>());
     assert_eq!(numbers(&store, 15).0, [15, 16, 17, 18, 19]);
@@ -89,7 +89,7 @@ fn a_tool_says_which_folder_it_cannot_use_and_why() {
 }
 
 /// Changes entries of a closed store.
-pub(super) fn change(path: &Path, change: impl FnOnce(&dyn Medium, &mut WriteSet)) {
+pub(in crate::sled) fn change(path: &Path, change: impl FnOnce(&dyn Medium, &mut WriteSet)) {
     let folder = Arc::new(Folder::lock(path).unwrap());
     let medium = SledMedium::new(open_db(&folder).unwrap_or_else(|_| panic!("it opens")), folder).unwrap();
     let mut set = WriteSet::default();

@@ -3,6 +3,7 @@
 mod ls;
 mod peek;
 mod place;
+mod rebuild;
 mod verify;
 
 use clap::Subcommand;
@@ -17,6 +18,11 @@ pub enum StoreCommand {
     Peek(peek::PeekOptions),
     /// Read every block and check that everything adds up; changes nothing. The gateway must not be running
     Verify(verify::VerifyOptions),
+    /// Put a store right: keep what is whole, make its books add up, ledger what is lost, and bring back what a database
+    /// that was set aside holds unread. The gateway must not be running
+    Repair(rebuild::RepairOptions),
+    /// Write the database anew and give the space of what was deleted back to the disk. The gateway must not be running
+    Compact(rebuild::CompactOptions),
 }
 
 /// Carries out a subcommand.
@@ -25,5 +31,7 @@ pub fn store(command: StoreCommand) -> ExitCode {
         StoreCommand::Ls(options) => ls::ls(&options),
         StoreCommand::Peek(options) => peek::peek(&options),
         StoreCommand::Verify(options) => verify::verify(&options),
+        StoreCommand::Repair(options) => rebuild::repair(&options),
+        StoreCommand::Compact(options) => rebuild::compact(&options),
     }
 }

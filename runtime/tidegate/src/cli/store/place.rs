@@ -23,6 +23,29 @@ pub struct Place {
     url: Option<String>,
 }
 
+/// Which store, for what can only be done while no gateway has it open.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Folder {
+    /// The gateway's configuration: its store.path is meant
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The store's folder
+    #[arg(long, value_name = "PATH")]
+    dir: Option<PathBuf>,
+}
+
+impl Folder {
+    /// The folder; what is wrong is told on standard error.
+    pub(super) fn find(&self) -> Result<PathBuf, ExitCode> {
+        let Some(file) = &self.config else { return Ok(self.dir.clone().unwrap_or_default()) };
+        config::load(file).map(|config| config.store.path).map_err(|errors| {
+            eprintln!("{errors}");
+            ExitCode::from(exit::CONFIG)
+        })
+    }
+}
+
 /// A store that can be asked.
 pub(super) enum Found {
     /// A gateway has it open.

@@ -1,21 +1,16 @@
 //! `tidegate store verify`.
 
 use super::super::{exit, failed};
-use crate::config;
+use super::place::Folder;
 use clap::Args;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use tidegate_store::{PartitionReport, Report};
 
 /// Which store, and how to tell.
 #[derive(Debug, Args)]
 pub struct VerifyOptions {
-    /// The gateway's configuration: its store.path is meant
-    #[arg(long, value_name = "FILE", conflicts_with = "dir", required_unless_present = "dir")]
-    config: Option<PathBuf>,
-    /// The store's folder
-    #[arg(long, value_name = "PATH")]
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    folder: Folder,
     /// Print a JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -23,7 +18,7 @@ pub struct VerifyOptions {
 
 /// Reads all of it and says what is wrong.
 pub(super) fn verify(options: &VerifyOptions) -> ExitCode {
-    let path = match folder(options) {
+    let path = match options.folder.find() {
         Ok(path) => path,
         Err(code) => return code,
     };
@@ -42,14 +37,6 @@ pub(super) fn verify(options: &VerifyOptions) -> ExitCode {
         }
     }
     if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(exit::DAMAGED) }
-}
-
-fn folder(options: &VerifyOptions) -> Result<PathBuf, ExitCode> {
-    let Some(file) = &options.config else { return Ok(options.dir.clone().unwrap_or_default()) };
-    config::load(file).map(|config| config.store.path).map_err(|errors| {
-        eprintln!("{errors}");
-        ExitCode::from(exit::CONFIG)
-    })
 }
 
 /// A line a partition, and a verdict.

@@ -1,0 +1,166 @@
+//! Rewriting a store's database while nobody has it open: compacting, repairing, bringing back what was set aside.
+
+use super::files::Folder;
+use super::medium::SledMedium;
+use super::{Failure, guarded, offline, open_at, salvage};
+use crate::api::Error;
+use crate::keys::Kind;
+use crate::medium::Medium;
+use crate::tools::{Mend, Repaired, Rewrite, copy};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+use tidegate_record::{Clock as _, SystemClock};
+
+/// What compacting did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Compacted {
+    /// Bytes on disk before.
+    pub before: u64,
+    /// Bytes on disk now.
+    pub after: u64,
+}
+
+/// Writes the database anew, without the space that deleted entries left: sled reuses it and never gives it back. The
+/// disk has to hold both for a while.
+pub fn compact(path: &Path) -> Result<Compacted, Error> {
+    let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
+    let folder = offline::existing(path).map_err(refuse)?;
+    let before = folder.bytes();
+    rewritten(&folder, |from, to| {
+        let from = from.map_err(offline::words)?;
+        let mut out = Rewrite::of(to);
+        copy(&*from, &mut out, &Kind::ALL)?;
+        out.finish()
+    })
+    .map_err(refuse)?;
+    Ok(Compacted { before, after: folder.bytes() })
+}
+
+/// Puts a store right: see [`Repaired`]. One that does not open is set aside first. With `aside`, the name of a database
+/// that was set aside (`streams.broken-1`), what nobody had read of that one is brought back too, and it is renamed to
+/// `streams.salvaged-N`, so that it is not brought back twice.
+pub fn repair(path: &Path, aside: Option<&str>) -> Result<Repaired, Error> {
+    let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
+    let folder = offline::lock(path).map_err(refuse)?;
+    mend(&folder, aside).map_err(refuse)
+}
+
+fn mend(folder: &Arc<Folder>, aside: Option<&str>) -> Result<Repaired, String> {
+    let mut aside = aside.map(|name| folder.checked_aside(name)).transpose()?;
+    let mut notes = Vec::new();
+    if folder.streams().is_dir()
+        && let Err(failure) = opened(folder)
+    {
+        let Failure::Broken(reason) = failure else { return Err(offline::words(failure)) };
+        if aside.is_some() {
+            return Err(format!("it does not open ({reason}). Repair it first, without --aside"));
+        }
+        let set_aside = folder.set_aside()?;
+        notes.push(format!("it did not open ({reason}) and was set aside as {}", set_aside.display()));
+        aside = Some(set_aside);
+    }
+    if !folder.streams().is_dir() && aside.is_none() {
+        return Err("there is no store in this folder. Give the folder that store.path names".into());
+    }
+    let wall = SystemClock::default().wall();
+    let mut report = Repaired::default();
+    let scratch = aside.as_ref().map(|aside| Scratch::of(folder, aside)).transpose()?;
+    rewritten(folder, |from, to| {
+        let from = from.ok();
+        let mut mend = Mend::begin(from.as_deref().map(|from| from as &dyn Medium), to, "unnamed")?;
+        if let Some(scratch) = &scratch {
+            mend.bring(&*scratch.medium)?;
+        }
+        report = mend.finish(wall.micros, wall.trusted)?;
+        match &aside {
+            // Before the swap: what is brought back twice is worse than what has to be asked for again.
+            Some(aside) => folder.mark_salvaged(aside),
+            None => Ok(()),
+        }
+    })?;
+    if let Some(scratch) = scratch {
+        report.notes.extend(scratch.notes());
+    }
+    notes.append(&mut report.notes);
+    Ok(Repaired { notes, ..report })
+}
+
+/// Whether the database opens.
+fn opened(folder: &Arc<Folder>) -> Result<(), Failure> {
+    guarded(|| {
+        let medium = SledMedium::new(open_at(&folder.streams())?, folder.clone()).map_err(Failure::Refused)?;
+        let read = crate::tools::Catalogue::read(&medium).map(drop).map_err(Failure::from);
+        medium.release();
+        read
+    })
+}
+
+/// Makes `streams.new` by `work`, which is given the database there is and the new one, and puts it in its place.
+fn rewritten(
+    folder: &Arc<Folder>,
+    work: impl FnOnce(Result<Arc<SledMedium>, Failure>, &dyn Medium) -> Result<(), String>,
+) -> Result<(), String> {
+    let new = folder.begin_new()?;
+    let open = |path: &Path| {
+        guarded(|| SledMedium::at(open_at(path)?, path, folder.clone()).map(Arc::new).map_err(Failure::Refused))
+    };
+    let to = open(&new).map_err(offline::words)?;
+    let from = match folder.streams().is_dir() {
+        true => open(&folder.streams()),
+        false => Err(Failure::Refused("there is no database".into())),
+    };
+    let source = from.as_ref().ok().cloned();
+    let done = guarded(|| work(from, &*to).map_err(Failure::Refused)).map_err(offline::words);
+    to.release();
+    source.iter().for_each(|source| source.release());
+    let swapped = done.and_then(|()| {
+        Folder::sync_database(&new)?;
+        folder.swap()
+    });
+    swapped.inspect_err(|_| folder.forget_new())
+}
+
+/// What a database that does not open gave, in one that does.
+struct Scratch {
+    folder: Arc<Folder>,
+    medium: Arc<SledMedium>,
+    found: salvage::Yield,
+}
+
+impl Scratch {
+    fn of(folder: &Arc<Folder>, aside: &Path) -> Result<Self, String> {
+        let path = folder.begin_scratch()?;
+        let medium = guarded(|| SledMedium::at(open_at(&path)?, &path, folder.clone()).map_err(Failure::Refused));
+        let medium = Arc::new(medium.map_err(offline::words)?);
+        let mut scratch = Scratch { folder: folder.clone(), medium, found: salvage::Yield::default() };
+        let mut out = Rewrite::of(&*scratch.medium);
+        let found = salvage::read(&aside.join("db"), &mut |key, value| match key.kind {
+            // A new state has no past: whoever had one begins again at its cursor.
+            Kind::State | Kind::Snapshot => Ok(()),
+            _ => out.put(key, value.to_vec()),
+        })?;
+        out.finish()?;
+        scratch.found = found;
+        Ok(scratch)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let salvage::Yield { damaged_bytes, nameless, .. } = self.found;
+        let mut notes = Vec::new();
+        if damaged_bytes > 0 {
+            notes.push(format!("{damaged_bytes} bytes of the file that was set aside are not readable"));
+        }
+        if nameless > 0 {
+            notes.push(format!("{nameless} values were found whose keys are lost"));
+        }
+        notes
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.medium.release();
+        self.folder.forget_scratch();
+    }
+}
