@@ -6,7 +6,7 @@ use crate::mark::{self, Checkpoint, Mark};
 use crate::merge::Merge;
 use crate::run::StartError;
 use std::sync::Arc;
-use tidegate_store::{Partition, Position, Store};
+use tidegate_store::{Partition, Position, Session, Store};
 
 /// Where a pipeline goes on, its operators' state as it was there.
 pub(crate) struct Recovered {
@@ -20,12 +20,13 @@ pub(crate) struct Recovered {
 
 /// Restores the chain and replays; everything the replay produces is discarded, for it was committed before.
 pub(crate) fn recover(
-    producer: &str,
+    session: &Session,
     store: &Arc<dyn Store>,
     inputs: &[Partition],
     chain: &mut Chain,
     handle: &Handle,
 ) -> Result<Recovered, StartError> {
+    let producer = &*session.producer;
     let mut committed = Vec::new();
     for partition in inputs {
         committed.push(store.cursor(producer, partition)?);
@@ -36,7 +37,7 @@ pub(crate) fn recover(
     };
     let (from, has_snapshot) = restore(producer, store, inputs, chain, handle, &committed)?;
     let to: Vec<Position> = committed.iter().zip(&from).map(|(c, f)| c.unwrap_or(*f).max(*f)).collect();
-    let replayed = replay(store, inputs, chain, &mark, &from, &to)?;
+    let replayed = replay((store, session), inputs, chain, &mark, &from, &to)?;
     if has_snapshot && !mark.counts.is_empty() && mark.counts != chain.counts() {
         handle.update(|s| s.notes.push(diverged(chain, &mark)));
         tracing::error!(producer, "replay diverged: {}", diverged(chain, &mark));
@@ -81,7 +82,7 @@ fn restore(
 
 /// Reads on from `from` until every input stands at `to`; gives the number of records.
 fn replay(
-    store: &Arc<dyn Store>,
+    (store, session): (&Arc<dyn Store>, &Session),
     inputs: &[Partition],
     chain: &mut Chain,
     mark: &Mark,
@@ -89,7 +90,8 @@ fn replay(
     to: &[Position],
 ) -> Result<u64, StartError> {
     let mut at = from.to_vec();
-    let mut merge = Merge::new(store.clone(), inputs.iter().cloned().zip(from.iter().copied()).collect());
+    let inputs = inputs.iter().cloned().zip(from).zip(to).map(|((partition, from), to)| (partition, *from, *to));
+    let mut merge = Merge::up_to(store.clone(), session, inputs);
     let mut replayed = 0;
     while at.iter().zip(to).any(|(at, to)| at < to) {
         let Some(entry) = merge.next()? else { break };

@@ -110,9 +110,12 @@ impl Pipeline {
         for stream in &self.options.from {
             inputs.extend(self.store.assigned(stream)?);
         }
-        let recovered = recover(&self.producer, &self.store, &inputs, &mut self.chain, &self.handle)?;
-        let merge =
-            Merge::new(self.store.clone(), inputs.iter().cloned().zip(recovered.positions.iter().copied()).collect());
+        let recovered = recover(&session, &self.store, &inputs, &mut self.chain, &self.handle)?;
+        let merge = Merge::new(
+            self.store.clone(),
+            &session,
+            inputs.iter().cloned().zip(recovered.positions.iter().copied()).collect(),
+        );
         tracing::info!(pipeline = &*self.options.name, replayed = self.handle.status().replayed, "pipeline begins");
         Ok(Running {
             labels: trouble::Counters::new(&self.options.name),

@@ -182,6 +182,10 @@ impl Sink {
         // Ticks may have been passed.
         self.cursors.moved(lane, self.lanes[lane].at());
         let Some(Cut { request, next }) = cut else { return Ok(false) };
+        if !self.cursors.reaching(lane, next).await? {
+            self.lanes[lane].read_again();
+            return Ok(false);
+        }
         self.reporter.delivering();
         let Settled::Done { refused } = self.settle(&request).await? else { return Ok(false) };
         self.reporter.settled(request.len() - refused.len(), refused.len());

@@ -5,14 +5,15 @@
 //! across partitions.
 
 mod health;
+mod retention;
 
 pub use health::{Health, PartitionHealth, ReaderHealth};
+pub use retention::{Keep, Retention, THIN_PASSES_MAX, Thin, ThinValue, WhenFull};
 
 use futures::future::BoxFuture;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 use tidegate_record::{Batch, Identity, Schema};
 
 /// One partition of one stream.
@@ -40,37 +41,6 @@ impl fmt::Display for Partition {
 /// A place in a partition: the offset of the next record to read. Ordered and opaque; there may be gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
-
-/// How long a block is kept and what happens when there is no room.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Retention {
-    /// Most bytes of stored blocks (keys and values).
-    pub max_bytes: u64,
-    /// Older blocks go even unread (ledgered `age`). Measured by the arrival clock.
-    pub max_age: Option<Duration>,
-    /// How long read blocks stay.
-    pub keep: Keep,
-    /// What happens at `max_bytes`.
-    pub when_full: WhenFull,
-}
-
-/// How long a block stays once nobody holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// It goes when every reader has passed it. A stream without readers keeps its blocks until a cap takes them.
-    UntilRead,
-    /// It stays this long after its arrival, and longer while unread.
-    For(Duration),
-}
-
-/// The policy of a full stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
-    /// Appends are refused with [`Refusal::Full`] until there is room.
-    Block,
-    /// The oldest blocks go (ledgered `cap`), held or not.
-    DropOldest,
-}
 
 /// What moves a reader's hold on a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +112,7 @@ pub enum LossReason {
     Quarantined,
     /// It could not be taken in: the stream was full and the source cannot wait.
     Full,
-    /// The stream's cap: a coarser record stands for it. In the format; nothing is thinned yet.
+    /// The stream's cap, `thin`: a coarser record stands for it.
     Thinned,
     /// A person gave it up. In the format; nothing purges yet.
     Purged,
@@ -284,6 +254,17 @@ pub enum Error {
     },
 }
 
+/// What a reader is told that is about to make use of what it has read ([`Store::reaching`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It may.
+    Granted,
+    /// Some of it just became coarser, or is becoming so: it has to be read again, from the reader's cursor on.
+    ReadAgain,
+    /// What the reader delivered before has to be durable first: after a crash nobody would know how far it came.
+    CommitFirst,
+}
+
 /// What a reader may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
@@ -363,6 +344,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The number of the latest commit taken in. What is read after this call misses no commit up to it.
     fn frontier(&self) -> u64;
+
+    /// A reader is about to make use of what it has read of a partition in `range`: once granted, that is not made
+    /// coarser any more. A sink asks before each delivery, a pipeline before it works on a block; until every sink that
+    /// reads a stream has, the stream is not thinned. Always granted where nothing is thinned.
+    fn reaching(&self, reader: &Session, partition: &Partition, range: Range<Position>) -> Reach;
 
     /// The committed cursor of `producer` in `partition`.
     fn cursor(&self, producer: &str, partition: &Partition) -> Result<Option<Position>, Error>;

@@ -5,6 +5,7 @@
 
 mod api;
 pub mod block;
+mod coarse;
 mod engine;
 pub mod files;
 mod keys;

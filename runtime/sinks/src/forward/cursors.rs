@@ -7,7 +7,7 @@ use crate::upstream::Refused;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_record::streams;
-use tidegate_store::{Commit, Error, Loss, LossReason, Partition, Position, Receipt, Refusal, Session, Store};
+use tidegate_store::{Commit, Error, Loss, LossReason, Partition, Position, Reach, Receipt, Refusal, Session, Store};
 
 /// Where the sink stands in each of its partitions, and the one commit that may be outstanding.
 pub(super) struct Cursors {
@@ -51,6 +51,19 @@ impl Cursors {
             Lane::new(self.store.clone(), mark.partition.clone(), mark.at, fence, bytes_max)
         };
         self.marks.iter().map(lane).collect()
+    }
+
+    /// Tells the store that what lies from the cursor to `until` is delivered now; false where it was made coarser
+    /// since it was read.
+    pub(super) async fn reaching(&mut self, lane: usize, until: Position) -> Result<bool, Error> {
+        loop {
+            let mark = &self.marks[lane];
+            match self.store.reaching(&self.session, &mark.partition, mark.at..until) {
+                Reach::Granted => return Ok(true),
+                Reach::ReadAgain => return Ok(false),
+                Reach::CommitFirst => self.finish().await?,
+            }
+        }
     }
 
     /// The cursor of a partition moved; it becomes durable in time.
@@ -98,7 +111,7 @@ impl Cursors {
         self.receive().await
     }
 
-    /// Makes the cursors durable now: the sink ends.
+    /// Makes the cursors durable now.
     pub(super) async fn finish(&mut self) -> Result<(), Error> {
         self.receive().await?;
         if self.dirty {

@@ -89,11 +89,16 @@ impl Lane {
     pub(super) async fn next(&mut self) -> Result<Option<Cut>, Error> {
         let cut = self.cut().await;
         if cut.is_err() {
-            // What was cut so far is read again, so that the request comes out the same.
-            self.waiting.clear();
-            self.read_at = self.at;
+            // So that the request comes out the same.
+            self.read_again();
         }
         cut
+    }
+
+    /// Forgets what was read and cut since the last request that is done with.
+    pub(super) fn read_again(&mut self) {
+        self.waiting.clear();
+        self.read_at = self.at;
     }
 
     /// The request up to `next` is done with.

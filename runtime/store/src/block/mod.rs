@@ -195,6 +195,14 @@ pub fn peek(bytes: &[u8]) -> Result<Peek, Damage> {
     Ok(peek)
 }
 
+/// How often a block was thinned, of its bytes or as many of the first as hold its header; nothing is checked.
+pub fn pass(bytes: &[u8]) -> Option<u8> {
+    match *bytes.first()? {
+        1 => Some(0),
+        _ => postcard::take_from_bytes::<Header>(bytes.get(FRONT..)?).ok()?.1.first().copied(),
+    }
+}
+
 /// Reads a block and checks everything. `schema` finds a schema by its id.
 pub fn decode(bytes: &[u8], schema: impl Fn(u64) -> Option<Arc<Schema>>) -> Result<Decoded, Damage> {
     let peek = peek(bytes)?;

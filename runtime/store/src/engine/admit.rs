@@ -68,7 +68,8 @@ impl Inner {
             if stream.never_blocks {
                 return None;
             }
-            let blocks = stream.retention.when_full == WhenFull::Block;
+            // One that is thinned waits for moments only: the committer is at it.
+            let blocks = stream.retention.when_full != WhenFull::DropOldest;
             if blocks && state.bytes + state.staged >= stream.retention.max_bytes {
                 return Some(Some(stream.name.clone()));
             }
@@ -76,14 +77,6 @@ impl Inner {
         let full = self.disk_full(core);
         core.disk_refused |= full;
         full.then_some(None)
-    }
-
-    /// Space that was freed is reused but not given back: at the cap there is still room while what is stored takes
-    /// less than half of it.
-    fn disk_full(&self, core: &Core) -> bool {
-        let live: u64 = core.streams.iter().map(|s| s.bytes + s.staged).sum();
-        let at_cap = core.disk_bytes >= self.options.max_bytes && live >= self.options.max_bytes / 2;
-        at_cap || core.disk_free.is_some_and(|free| free < self.options.reserve)
     }
 
     fn prepare(&self, declared: &Declared, commit: &Commit) -> Result<Prepared, Error> {

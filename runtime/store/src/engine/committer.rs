@@ -5,6 +5,7 @@ use super::core::Core;
 use super::declare::Declared;
 use super::group::Group;
 use super::retention::Heads;
+use super::sweep::Sweeps;
 use crate::api::Error;
 use crate::block::Encoder;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +26,8 @@ pub(super) struct Committer {
     pub(super) encoder: Encoder,
     /// The oldest blocks, by partition.
     pub(super) heads: Vec<Heads>,
+    /// What was made coarser, by partition.
+    pub(super) sweeps: Vec<Sweeps>,
     /// How many records fit a block, by partition: what the last one showed.
     pub(super) rows_max: Vec<usize>,
     looked_at: Instant,
@@ -55,7 +58,8 @@ impl Committer {
         let encoder = Encoder::new().map_err(|e| failed(&inner, format!("no compressor: {e}")))?;
         let heads: Vec<Heads> = inner.declared()?.wakers.iter().map(|_| Heads::default()).collect();
         let rows_max = vec![ROWS_MAX; heads.len()];
-        Ok(Committer { inner, encoder, heads, rows_max, looked_at: Instant::now() })
+        let sweeps = heads.iter().map(|_| Sweeps::default()).collect();
+        Ok(Committer { inner, encoder, heads, sweeps, rows_max, looked_at: Instant::now() })
     }
 
     fn run(mut self) {

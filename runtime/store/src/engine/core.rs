@@ -1,10 +1,12 @@
 //! What is known of the store in memory, behind one short lock. Nothing here does I/O.
 
+use super::readers::Reached;
 use crate::api::{Block, Committed, Error, LossReason, Position, Run, Snapshot};
 use crate::values::Counters;
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use tidegate_record::{Batch, Clock, Wall};
 use tokio::sync::oneshot;
@@ -78,6 +80,8 @@ pub(super) struct PartitionState {
     pub(super) ticks: BTreeSet<i64>,
     /// Blocks found bad and not yet deleted, by first offset.
     pub(super) quarantine: BTreeSet<u64>,
+    /// Offsets whose blocks are being replaced by coarser ones.
+    pub(super) thinning: Option<Range<u64>>,
 }
 
 /// A batch as one commit brought it.
@@ -112,6 +116,8 @@ pub(super) struct Producer {
     pub(super) cursors: HashMap<usize, Cursor>,
     /// Where its snapshot was taken, by partition.
     pub(super) snapshot_at: HashMap<usize, u64>,
+    /// How far it makes use of what it has read, by partition; not at all before it said so.
+    pub(super) reached: HashMap<usize, Reached>,
     /// Not durable yet, with the number of its commit.
     pub(super) state: Option<(u64, Arc<Vec<u8>>)>,
     pub(super) snapshot: Option<(u64, Arc<Snapshot>)>,

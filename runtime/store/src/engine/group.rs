@@ -5,19 +5,20 @@ use super::core::{Core, Entry, StagedCommit};
 use super::declare::Declared;
 use super::ledger::Ledger;
 use super::retention::Head;
-use crate::api::{Block, Error, Hold, Position};
+use crate::api::{Block, Error, Position};
 use crate::block::{Decoded, RUNS_MAX, span};
 use crate::keys::{Key, Kind};
 use crate::medium::{PART_BYTES, WriteSet, parts, stored_bytes};
 use crate::values::{Counters, FORMAT, Meta, encode, seal};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use tidegate_record::{Batch, ROWS_MAX};
 
 /// Most parts of an encoded block of more than one run.
 const BLOCK_PARTS_MAX: u16 = 6;
 /// Most memory of the runs of a block of more than one.
-const BLOCK_MEMORY_MAX: usize = 4 << 20;
+pub(super) const BLOCK_MEMORY_MAX: usize = 4 << 20;
 
 /// What was staged when the committer came for it.
 pub(super) struct Group {
@@ -25,6 +26,8 @@ pub(super) struct Group {
     pub(super) partitions: Vec<Partition>,
     /// Memory and estimates that publishing gives back.
     pub(super) staged_bytes: usize,
+    /// There is more to make room for than one group does.
+    pub(super) pressed: bool,
 }
 
 /// One partition's share of a group.
@@ -36,6 +39,10 @@ pub(super) struct Partition {
     pub(super) touched: bool,
     /// Readers need everything from here on.
     pub(super) hold: u64,
+    /// The same of each reader, in their order.
+    pub(super) holds: Vec<u64>,
+    /// Offsets whose blocks are replaced by coarser ones.
+    pub(super) thinned: Option<Range<u64>>,
     pub(super) quarantine: BTreeSet<u64>,
     /// The entries as blocks.
     pub(super) blocks: Vec<Written>,
@@ -59,30 +66,21 @@ impl Group {
                 counters: state.counters,
                 touched: false,
                 hold: u64::MAX,
+                holds: Vec::new(),
+                thinned: None,
                 quarantine: state.quarantine.clone(),
                 blocks: Vec::new(),
             })
             .collect();
         for stream in &declared.streams {
             for (number, partition) in partitions[stream.base..][..stream.partitions as usize].iter_mut().enumerate() {
-                partition.hold = core.hold(stream, stream.base + number);
+                partition.holds = core.holds(stream, stream.base + number);
+                // Every cursor taken in is in this very group.
+                partition.hold = partition.holds.iter().copied().min().unwrap_or(u64::MAX);
             }
         }
-        Group { commits: std::mem::take(&mut core.staged), partitions, staged_bytes: core.staged_bytes }
-    }
-}
-
-impl Core {
-    /// Where the reader that is furthest behind stands; every cursor taken in is in the group that asks.
-    fn hold(&self, stream: &super::declare::Stream, partition: usize) -> u64 {
-        let of = |(reader, hold): &(Arc<str>, Hold)| {
-            let producer = self.producers.get(reader)?;
-            match hold {
-                Hold::Cursor => producer.cursors.get(&partition).map(|c| c.accepted),
-                Hold::Snapshot => producer.snapshot_at.get(&partition).copied(),
-            }
-        };
-        stream.readers.iter().map(|reader| of(reader).unwrap_or(0)).min().unwrap_or(u64::MAX)
+        let (commits, staged_bytes) = (std::mem::take(&mut core.staged), core.staged_bytes);
+        Group { commits, partitions, staged_bytes, pressed: false }
     }
 }
 

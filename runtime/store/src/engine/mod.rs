@@ -17,13 +17,17 @@ mod ledger;
 mod load;
 mod publish;
 mod read;
+mod readers;
 mod retention;
+mod room;
 mod steps;
+mod sweep;
+mod thin;
 mod wait;
 
 use self::core::Core;
 use crate::api::{
-    Block, Commit, Error, Health, Partition, Position, Receipt, Refusal, Session, Snapshot, Store, StreamSpec,
+    Block, Commit, Error, Health, Partition, Position, Reach, Receipt, Refusal, Session, Snapshot, Store, StreamSpec,
     Visibility,
 };
 use crate::medium::Medium;
@@ -35,6 +39,7 @@ pub(crate) use ledger::Ledger;
 pub(crate) use load::{LoadError, read_meta};
 pub(crate) use read::{decode as decode_block, trim as trim_block};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 pub use steps::{Step, Steps};
@@ -186,6 +191,14 @@ impl Store for Engine {
         self.inner.lock().number
     }
 
+    fn reaching(&self, reader: &Session, partition: &Partition, range: Range<Position>) -> Reach {
+        let (Ok(index), Ok(declared)) = (self.inner.index(partition), self.inner.declared()) else {
+            // A partition that is not there has nothing that could change.
+            return Reach::Granted;
+        };
+        self.inner.lock().reaching(declared.of(index).0, reader, index, range.start.0..range.end.0)
+    }
+
     fn cursor(&self, producer: &str, partition: &Partition) -> Result<Option<Position>, Error> {
         let index = self.inner.index(partition)?;
         let core = self.inner.lock();
@@ -280,6 +293,14 @@ macro_rules! forward_store {
             }
             fn frontier(&self) -> u64 {
                 self.$engine.frontier()
+            }
+            fn reaching(
+                &self,
+                reader: &$crate::api::Session,
+                partition: &$crate::api::Partition,
+                range: std::ops::Range<$crate::api::Position>,
+            ) -> $crate::api::Reach {
+                self.$engine.reaching(reader, partition, range)
             }
             fn cursor(
                 &self,

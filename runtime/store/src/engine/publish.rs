@@ -12,7 +12,7 @@ impl Committer {
         let inner = self.inner.clone();
         let Ok(declared) = inner.declared() else { return };
         let (disk_bytes, disk_free) = (inner.medium.disk_bytes(), inner.medium.disk_free());
-        let Group { commits, partitions, staged_bytes } = group;
+        let Group { commits, partitions, staged_bytes, pressed } = group;
         let mut durable = Vec::new();
         let mut core = inner.lock();
         (core.disk_bytes, core.disk_free) = (disk_bytes, disk_free);
@@ -45,6 +45,9 @@ impl Committer {
             inner.meters.lost(&stream, reason, *total);
         }
         inner.meters.disk(disk_bytes);
+        if pressed && !core.closing {
+            core.begin_waiting();
+        }
         drop(core);
         for commit in commits {
             // Whoever dropped the receipt does not want to know.
@@ -79,6 +82,11 @@ impl Inner {
         }
         state.counters = partition.counters;
         state.floor = state.floor.max(state.counters.first);
+        if let Some(thinned) = &partition.thinned {
+            // What is in memory is what was there before.
+            state.forget_tail(thinned.end);
+            state.thinning = None;
+        }
         for first in &partition.quarantine {
             state.quarantine.remove(first);
         }
@@ -88,6 +96,13 @@ impl Inner {
 }
 
 impl PartitionState {
+    /// Lets go of the blocks that begin before an offset.
+    fn forget_tail(&mut self, end: u64) {
+        while let Some(front) = self.tail.pop_front_if(|block| block.first.0 < end) {
+            self.tail_bytes -= front.batch.memory_bytes();
+        }
+    }
+
     /// Adds blocks to the tail and lets the oldest go: for want of room, or because they are no longer stored.
     fn keep_tail(&mut self, blocks: impl Iterator<Item = Block>, bytes_max: usize) {
         for block in blocks {

@@ -11,6 +11,7 @@ use crate::block;
 use crate::keys::{KEY_BYTES, Key};
 use crate::medium::{Medium, WriteSet, first};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Most blocks deleted in one group.
@@ -57,6 +58,18 @@ impl Heads {
             self.known.push_back(head);
         } else {
             self.all = false;
+        }
+    }
+
+    /// Blocks in `range` became those of `written`.
+    pub(super) fn replaced(&mut self, range: &Range<u64>, written: Vec<Head>) {
+        let from = self.known.partition_point(|head| head.first < range.start);
+        let to = self.known.partition_point(|head| head.first < range.end);
+        if from < to {
+            let behind = self.known.split_off(to);
+            self.known.truncate(from);
+            self.known.extend(written);
+            self.known.extend(behind);
         }
     }
 
@@ -107,14 +120,20 @@ impl Heads {
 }
 
 impl Committer {
-    /// Adds the deletes of quarantined and of no longer wanted blocks to the set.
+    /// Adds the deletes of quarantined and of no longer wanted blocks to the set, and makes streams coarser that are
+    /// near their cap.
     pub(super) fn retain(&mut self, group: &mut Group, set: &mut WriteSet, ledger: &mut Ledger) -> Result<(), String> {
         let inner = self.inner.clone();
         let now = inner.lock().arrival.now(&*inner.options.clock);
+        let caps = inner.caps(group)?;
         let mut left = DELETED_MAX;
         for index in 0..group.partitions.len() {
             self.delete_quarantined(index, &mut group.partitions[index], set, ledger)?;
-            left = self.retain_partition(index, group, now, left, set, ledger)?;
+            let cap = caps[inner.declared().map_err(|e| e.to_string())?.stream_of[index]];
+            left = self.retain_partition(index, group, (now, cap), left, set, ledger)?;
+            if inner.stream_bytes(group, index)? > cap {
+                group.pressed |= self.thin(index, group, set, ledger)?;
+            }
             let damaged = std::mem::take(&mut self.heads[index].damaged);
             if !damaged.is_empty() {
                 let mut core = inner.lock();
@@ -129,7 +148,7 @@ impl Committer {
         &mut self,
         index: usize,
         group: &mut Group,
-        now: i64,
+        (now, cap): (i64, u64),
         mut left: usize,
         set: &mut WriteSet,
         ledger: &mut Ledger,
@@ -137,18 +156,24 @@ impl Committer {
         let inner = self.inner.clone();
         let declared = inner.declared().map_err(|e| e.to_string())?;
         let (stream, number) = declared.of(index);
-        let of_stream = stream.base..stream.base + stream.partitions as usize;
-        let mut stream_bytes: u64 = group.partitions[of_stream].iter().map(|p| p.counters.bytes).sum();
+        let mut stream_bytes = inner.stream_bytes(group, index)?;
         let partition = &mut group.partitions[index];
+        let policy = Policy {
+            retention: &stream.retention,
+            readerless: stream.readers.is_empty(),
+            cap,
+            drops: match stream.retention.when_full {
+                WhenFull::Block => false,
+                WhenFull::DropOldest => true,
+                WhenFull::Thin(_) => std::mem::take(&mut self.sweeps[index].exhausted),
+            },
+            now,
+        };
         // Blocks of this very group are not on the medium yet and stay.
         let durable_end = inner.lock().partitions[index].counters.next;
         let end = declared.block_key(index, durable_end.saturating_sub(1)).last_part();
-        let mut lost: Option<Loss> = None;
-        while left > 0 && partition.counters.first < durable_end {
-            let wanted = wanted(&stream.retention, stream.readers.is_empty(), partition, stream_bytes);
-            if !wanted {
-                break;
-            }
+        let mut lost = Losing::new(stream.name.clone(), number);
+        while left > 0 && partition.counters.first < durable_end && policy.wants(partition, stream_bytes) {
             let from = declared.block_key(index, partition.counters.first);
             let Some(head) = self.heads[index].front(&*inner.medium, from, end)? else { break };
             if partition.quarantine.contains(&head.first) {
@@ -157,35 +182,22 @@ impl Committer {
                 partition.counters.first = partition.counters.first.max(head.next);
                 continue;
             }
-            let over = over(&stream.retention, stream_bytes);
-            match verdict(&stream.retention, stream.readers.is_empty(), &head, partition.hold, now, over) {
+            match policy.verdict(&head, partition.hold, stream_bytes) {
                 Verdict::Stay => break,
                 Verdict::Release => partition.counters.released += head.rows,
                 Verdict::Lose(reason) => {
                     partition.counters.lost += head.rows;
-                    let loss = lost.get_or_insert_with(|| Loss {
-                        stream: stream.name.clone(),
-                        partition: number,
-                        reason,
-                        stage: Arc::from("store"),
-                        count: 0,
-                        offsets: None,
-                    });
-                    if loss.reason != reason {
-                        ledger.add(loss);
-                        *loss = Loss { reason, count: 0, offsets: None, ..loss.clone() };
-                    }
-                    loss.count += head.rows;
-                    loss.offsets = Some((loss.offsets.map_or(head.first, |(first, _)| first), head.next - 1));
+                    lost.add(reason, &head, ledger);
                 }
             }
             self.heads[index].known.pop_front();
+            self.sweeps[index].deleted(&head);
             partition.delete(&head, declared.block_key(index, head.first), set);
             partition.counters.first = head.next;
             stream_bytes = stream_bytes.saturating_sub(head.bytes);
             left -= 1;
         }
-        lost.iter().for_each(|loss| ledger.add(loss));
+        lost.note(ledger);
         Ok(left)
     }
 
@@ -243,7 +255,7 @@ impl Committer {
 }
 
 impl Partition {
-    fn delete(&mut self, head: &Head, key: Key, set: &mut WriteSet) {
+    pub(super) fn delete(&mut self, head: &Head, key: Key, set: &mut WriteSet) {
         (0..head.parts).for_each(|part| set.deletes.push(key.part(part)));
         self.counters.stored = self.counters.stored.saturating_sub(head.rows);
         self.counters.bytes = self.counters.bytes.saturating_sub(head.bytes);
@@ -251,35 +263,74 @@ impl Partition {
     }
 }
 
-/// Whether anything can be wanted of the oldest block, before it is looked up.
-fn wanted(retention: &Retention, readerless: bool, partition: &Partition, stream_bytes: u64) -> bool {
-    let held = partition.hold <= partition.counters.first || (readerless && retention.keep == Keep::UntilRead);
-    !held || over(retention, stream_bytes) || retention.max_age.is_some()
-}
+/// Losses of one partition, neighbours for one reason as one.
+struct Losing(Loss);
 
-/// Whether the stream is at its cap: `keep` gives way there, and so does the unread where the stream drops its oldest.
-fn over(retention: &Retention, stream_bytes: u64) -> bool {
-    match retention.when_full {
-        WhenFull::DropOldest => stream_bytes > retention.max_bytes,
-        // Appends are refused from here on.
-        WhenFull::Block => stream_bytes >= retention.max_bytes,
+impl Losing {
+    fn new(stream: Arc<str>, partition: u32) -> Self {
+        let (reason, stage) = (LossReason::Cap, Arc::from("store"));
+        Losing(Loss { stream, partition, reason, stage, count: 0, offsets: None })
+    }
+
+    fn add(&mut self, reason: LossReason, head: &Head, ledger: &mut Ledger) {
+        if self.0.reason != reason {
+            self.note(ledger);
+            self.0 = Loss { reason, count: 0, offsets: None, ..self.0.clone() };
+        }
+        self.0.count += head.rows;
+        self.0.offsets = Some((self.0.offsets.map_or(head.first, |(first, _)| first), head.next - 1));
+    }
+
+    fn note(&self, ledger: &mut Ledger) {
+        ledger.add(&self.0);
     }
 }
 
-fn verdict(retention: &Retention, readerless: bool, head: &Head, hold: u64, now: i64, over: bool) -> Verdict {
-    let older_than = |age: std::time::Duration| i128::from(now) - i128::from(head.arrival) > age.as_micros() as i128;
-    // Without readers nothing is ever read, unless a time is all that was asked for.
-    let read = if readerless { retention.keep != Keep::UntilRead } else { head.next <= hold };
-    let kept_long_enough = match retention.keep {
-        Keep::UntilRead => true,
-        Keep::For(time) => older_than(time),
-    };
-    let expired = retention.max_age.is_some_and(older_than);
-    match (read, expired, over) {
-        (true, _, _) if kept_long_enough => Verdict::Release,
-        (true, true, _) | (true, _, true) => Verdict::Release,
-        (false, true, _) => Verdict::Lose(LossReason::Age),
-        (false, _, true) if retention.when_full == WhenFull::DropOldest => Verdict::Lose(LossReason::Cap),
-        _ => Verdict::Stay,
+/// What holds for the oldest blocks of a partition now.
+struct Policy<'p> {
+    retention: &'p Retention,
+    readerless: bool,
+    /// Bytes of the stream from which on something has to go.
+    cap: u64,
+    /// Whether the unread goes too.
+    drops: bool,
+    now: i64,
+}
+
+impl Policy<'_> {
+    /// Whether anything can be wanted of the oldest block, before it is looked up.
+    fn wants(&self, partition: &Partition, stream_bytes: u64) -> bool {
+        let keeps = matches!(self.retention.keep, Keep::UntilRead | Keep::All);
+        let held = partition.hold <= partition.counters.first || (self.readerless && keeps);
+        !held || self.over(stream_bytes) || self.retention.max_age.is_some()
+    }
+
+    /// Whether the stream is at its cap: `keep` gives way there, and so does the unread where the stream drops it.
+    fn over(&self, stream_bytes: u64) -> bool {
+        match self.retention.when_full {
+            // Appends are refused from here on.
+            WhenFull::Block => stream_bytes > self.cap || stream_bytes >= self.retention.max_bytes,
+            WhenFull::DropOldest | WhenFull::Thin(_) => stream_bytes > self.cap,
+        }
+    }
+
+    fn verdict(&self, head: &Head, hold: u64, stream_bytes: u64) -> Verdict {
+        let age = i128::from(self.now) - i128::from(head.arrival);
+        let older_than = |limit: std::time::Duration| age > limit.as_micros() as i128;
+        // Without readers nothing is ever read, unless a time is all that was asked for.
+        let read = if self.readerless { matches!(self.retention.keep, Keep::For(_)) } else { head.next <= hold };
+        let kept_long_enough = match self.retention.keep {
+            Keep::UntilRead | Keep::All => true,
+            Keep::For(time) => older_than(time),
+        };
+        let expired = self.retention.max_age.is_some_and(older_than);
+        let over = self.over(stream_bytes);
+        match (read, expired, over) {
+            (true, _, _) if kept_long_enough => Verdict::Release,
+            (true, true, _) | (true, _, true) => Verdict::Release,
+            (false, true, _) if self.retention.keep != Keep::All => Verdict::Lose(LossReason::Age),
+            (false, _, true) if self.drops => Verdict::Lose(LossReason::Cap),
+            _ => Verdict::Stay,
+        }
     }
 }

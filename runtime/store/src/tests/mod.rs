@@ -3,16 +3,18 @@
 mod clocks;
 mod commits;
 mod damage;
+mod deliveries;
 mod garbage;
 mod model;
 mod reads;
 mod retention;
 mod steps;
+mod thinning;
 mod verify;
 
 use crate::{
-    Append, Block, Commit, Engine, Hold, Keep, MemoryStore, Options, Partition, Position, Receipt, Refusal, Retention,
-    Session, Store, StreamSpec, Visibility, WhenFull, sled,
+    Append, Block, Commit, Engine, Hold, Keep, MemoryStore, Options, Partition, PartitionHealth, Position, Receipt,
+    Refusal, Retention, Session, Store, StreamSpec, Visibility, WhenFull, sled,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -212,12 +214,27 @@ fn durable(store: &dyn Store, stream: &str) -> Vec<i64> {
 
 /// Appended equals stored, released and lost, in every partition; and what is stored can be read.
 fn assert_conserved(store: &dyn Store) {
-    for health in store.health().partitions {
+    for partition in store.health().partitions.into_iter().map(|health| health.partition) {
+        let (health, blocks) = standing_still(store, &partition);
         let told = health.stored + health.released + health.lost;
-        assert_eq!(health.appended, told, "{}: {health:?}", health.partition);
-        let blocks = read_all(store, &health.partition, Position(0), Visibility::Durable);
+        assert_eq!(health.appended, told, "{partition}: {health:?}");
         let read: usize = blocks.iter().map(|b| b.batch.rows()).sum();
-        assert_eq!(health.stored, read as u64, "{}: {health:?}", health.partition);
+        assert_eq!(health.stored, read as u64, "{partition}: {health:?}");
+    }
+}
+
+/// What a partition says of itself and what is read of it, with no block dropped or thinned between the two. What
+/// never comes to agree is given as it is.
+fn standing_still(store: &dyn Store, partition: &Partition) -> (PartitionHealth, Vec<Block>) {
+    let mut looks = 0;
+    loop {
+        let blocks = read_all(store, partition, Position(0), Visibility::Durable);
+        let health = store.health().partitions.into_iter().find(|health| health.partition == *partition).unwrap();
+        let read: usize = blocks.iter().map(|block| block.batch.rows()).sum();
+        looks += 1;
+        if health.stored == read as u64 || looks == 1_000 {
+            return (health, blocks);
+        }
     }
 }
 

@@ -1,24 +1,31 @@
 //! Both stores against a naive model, under random operations. A failing seed is printed.
 
+use super::deliveries::Deliveries;
 use super::*;
-use crate::{Error, Loss, LossReason, Snapshot};
+use crate::{Error, Loss, LossReason, Reach, Snapshot, Thin, ThinValue};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 
-/// Streams: blocking, dropping (two partitions), ageing without readers.
-const STREAMS: [&str; 3] = ["block", "drop", "age"];
-const PRODUCERS: [&str; 3] = ["source/s", "pipeline/p", "sink/x"];
+/// Streams: blocking, dropping (two partitions), ageing without readers, becoming coarser.
+const STREAMS: [&str; 4] = ["block", "drop", "age", "thin"];
+const PRODUCERS: [&str; 4] = ["source/s", "pipeline/p", "sink/x", "sink/y"];
+/// The store's cap of every other seed: less than the streams' together.
+const STORE_BYTES_MAX: u64 = 16_000;
 
 fn specs() -> Vec<StreamSpec> {
     let base = stream("block", &[("sink/x", Hold::Cursor)]).retention;
     let block = Retention { max_bytes: 6_000, ..base.clone() };
     let drops = Retention { max_bytes: 3_000, when_full: WhenFull::DropOldest, ..base.clone() };
     let ages = Retention { max_age: Some(Duration::from_secs(20)), keep: Keep::For(Duration::from_secs(10)), ..base };
+    // The smallest of a group is among its first: were one of those delivered already, it would come twice.
+    let thin = Thin { every: Duration::from_millis(50), value: ThinValue::Min };
+    let thins = Retention { max_bytes: 900, when_full: WhenFull::Thin(thin), max_age: None, keep: Keep::UntilRead };
     vec![
         StreamSpec { retention: block, ..stream("block", &[("sink/x", Hold::Cursor)]) },
         StreamSpec { retention: drops, partitions: 2, ..stream("drop", &[("pipeline/p", Hold::Snapshot)]) },
         StreamSpec { retention: ages, ..stream("age", &[]) },
+        StreamSpec { retention: thins, ..stream("thin", &[("sink/y", Hold::Cursor)]) },
     ]
 }
 
@@ -43,6 +50,20 @@ struct Model {
     receipts: Vec<(usize, Receipt)>,
     sessions: Vec<Session>,
     next: i64,
+    /// What the sink of the stream that becomes coarser has read and not delivered.
+    ahead: Option<Block>,
+    delivered: Deliveries,
+    seen: Seen,
+}
+
+/// How often what is rare came to pass: else a test shows nothing.
+#[derive(Debug, Default)]
+struct Seen {
+    thinned: u64,
+    delivered_thinned: usize,
+    read_again: usize,
+    commit_first: usize,
+    store_full: usize,
 }
 
 impl Model {
@@ -55,6 +76,9 @@ impl Model {
             receipts: Vec::new(),
             sessions: Vec::new(),
             next: 0,
+            ahead: None,
+            delivered: Deliveries::default(),
+            seen: Seen::default(),
         };
         model.begin();
         model
@@ -63,12 +87,14 @@ impl Model {
     fn begin(&mut self) {
         self.rig.store().declare(specs()).unwrap();
         self.sessions = PRODUCERS.iter().map(|name| self.rig.store().attach(name).unwrap()).collect();
+        self.ahead = None;
     }
 
     fn step(&mut self) {
         match self.rng.random_range(0..100) {
             0..45 => self.append(),
-            45..60 => self.read_on(),
+            45..53 => self.read_on(),
+            53..60 => self.deliver(),
             60..70 => self.keep_state(),
             70..76 => self.lose(),
             76..82 => self.rig.clock.advance(self.rng.random_range(0..8_000_000)),
@@ -111,10 +137,22 @@ impl Model {
                 self.accepted.push(does);
                 self.receipts.push((self.accepted.len(), receipt));
             }
-            Err(Refusal::Full(_, full)) => {
-                assert_eq!(full.as_deref(), Some("block"), "only one stream may refuse");
-                self.drain();
-            }
+            Err(Refusal::Full(_, full)) => match full.as_deref() {
+                Some("block") => self.drain(),
+                Some("thin") => {
+                    // It waits for its sink to say where it is, then for moments: the committer makes room in it.
+                    for _ in 0..8 {
+                        self.settle();
+                        self.deliver();
+                    }
+                    wait(self.rig.store().room(Some("thin")));
+                }
+                None if self.rig.options.max_bytes == STORE_BYTES_MAX => {
+                    self.seen.store_full += 1;
+                    self.drain();
+                }
+                other => panic!("{other:?} may not refuse"),
+            },
             Err(Refusal::Failed(error)) => panic!("{error}"),
         }
     }
@@ -148,6 +186,39 @@ impl Model {
             does.snapshot = Some(Snapshot { at: vec![(partition, to)], bytes });
         }
         self.commit(producer, does, false);
+    }
+
+    /// The sink of the stream that becomes coarser: it reads, asks, delivers, and moves its cursor, each maybe later.
+    fn deliver(&mut self) {
+        let partition = Partition::new("thin", 0);
+        let store = self.rig.store();
+        let at = store.cursor("sink/y", &partition).unwrap().unwrap_or_default();
+        if self.ahead.is_none() {
+            self.ahead = store.read(&partition, at, Visibility::Durable).unwrap();
+            if self.rng.random_bool(0.4) {
+                return;
+            }
+        }
+        let Some(block) = self.ahead.take() else { return };
+        match store.reaching(&self.sessions[3], &partition, block.first..block.next) {
+            Reach::ReadAgain => {
+                self.seen.read_again += 1;
+                return;
+            }
+            Reach::CommitFirst => {
+                self.seen.commit_first += 1;
+                let does = Accepted { reads: vec![(partition, at)], ..Accepted::default() };
+                self.commit(3, does, true);
+                return self.settle();
+            }
+            Reach::Granted => self.delivered.add(&block),
+        }
+        // Else it is delivered again.
+        if self.rng.random_bool(0.8) {
+            let half = block.batch.rows() > 1 && self.rng.random_bool(0.2);
+            let to = if half { Position(block.first.0 + 1) } else { block.next };
+            self.commit(3, Accepted { reads: vec![(partition, to)], ..Accepted::default() }, false);
+        }
     }
 
     fn keep_state(&mut self) {
@@ -253,17 +324,28 @@ impl Model {
             .map(|(_, range)| range.clone().filter(here).collect::<Vec<_>>())
             .filter(|numbers| !numbers.is_empty())
             .collect();
-        let read: Vec<Vec<i64>> =
-            read_all(store, partition, Position(0), Visibility::Durable).iter().flat_map(runs).collect();
-        let health = store.health().partitions.into_iter().find(|p| p.partition == *partition).unwrap();
+        let (health, blocks) = standing_still(store, partition);
+        let read: Vec<Vec<i64>> = blocks.iter().flat_map(runs).collect();
         let records: usize = appended.iter().map(Vec::len).sum();
         same("appended", Some(&health.appended), Some(&(records as u64)))?;
+        if spec.name == "thin" {
+            return self.matches_thinned(&appended.concat(), &read.concat());
+        }
         let gone = appended.len().checked_sub(read.len()).ok_or("more is stored than was appended")?;
         same("what is left", Some(&read), Some(&appended[gone..].to_vec()))?;
         if spec.name == "block" && health.lost > 0 {
             return Err(format!("a blocking stream lost {}", health.lost));
         }
         Ok(())
+    }
+}
+
+impl Model {
+    /// What is left of a stream that becomes coarser is some of what was appended to it, each once.
+    fn matches_thinned(&self, appended: &[i64], read: &[i64]) -> Result<(), String> {
+        let mut left: std::collections::HashSet<&i64> = appended.iter().collect();
+        let stray = read.iter().find(|n| !left.remove(n));
+        same("a record nobody appended, or a second one", stray, None)
     }
 }
 
@@ -278,7 +360,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: Option<&T>, expected:
     if found == expected { Ok(()) } else { Err(format!("{what}: {found:?} where the model has {expected:?}")) }
 }
 
-fn run(seed: u64, steps: usize, rig: Rig) {
+fn run(seed: u64, steps: usize, rig: Rig) -> Seen {
     let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let mut model = Model::new(rig, seed);
         (0..steps).for_each(|_| model.step());
@@ -293,25 +375,52 @@ fn run(seed: u64, steps: usize, rig: Rig) {
         }
         let report = model.rig.verify();
         assert!(report.is_sound(), "{:?}", report.problems);
+        let thinned = health.losses.iter().filter(|l| l.1 == LossReason::Thinned).map(|l| l.2).sum();
+        Seen { thinned, delivered_thinned: model.delivered.thinned, ..model.seen }
     }));
-    if let Err(panic) = told {
+    told.unwrap_or_else(|panic| {
         eprintln!("the failing seed is {seed}");
         std::panic::resume_unwind(panic);
+    })
+}
+
+impl std::iter::Sum for Seen {
+    fn sum<I: Iterator<Item = Seen>>(all: I) -> Seen {
+        all.fold(Seen::default(), |sum, one| Seen {
+            thinned: sum.thinned + one.thinned,
+            delivered_thinned: sum.delivered_thinned + one.delivered_thinned,
+            read_again: sum.read_again + one.read_again,
+            commit_first: sum.commit_first + one.commit_first,
+            store_full: sum.store_full + one.store_full,
+        })
+    }
+}
+
+impl Seen {
+    /// Everything rare came to pass.
+    fn assert_everything(&self) {
+        println!("{self:?}");
+        let Seen { thinned, delivered_thinned, read_again, commit_first, store_full } = self;
+        assert!(*thinned > 0 && *delivered_thinned > 0, "{self:?}");
+        assert!(*read_again > 0 && *commit_first > 0 && *store_full > 0, "{self:?}");
+    }
+}
+
+fn tune(options: &mut Options, seed: u64) {
+    options.tail_bytes = [0, 5_000, 4 << 20][seed as usize % 3];
+    if seed.is_multiple_of(2) {
+        options.max_bytes = STORE_BYTES_MAX;
     }
 }
 
 #[test]
 fn the_memory_store_agrees_with_the_model() {
-    for seed in 0..1000 {
-        let tail_bytes = [0, 5_000, 4 << 20][seed as usize % 3];
-        run(seed, 60, Rig::memory(seed, |options| options.tail_bytes = tail_bytes));
-    }
+    let seen = (0..1000).map(|seed| run(seed, 60, Rig::memory(seed, |options| tune(options, seed))));
+    seen.sum::<Seen>().assert_everything();
 }
 
 #[test]
 fn the_sled_store_agrees_with_the_model() {
-    for seed in 1000..1100 {
-        let tail_bytes = [0, 5_000, 4 << 20][seed as usize % 3];
-        run(seed, 60, Rig::sled(|options| options.tail_bytes = tail_bytes));
-    }
+    let seen: Seen = (1000..1100).map(|seed| run(seed, 60, Rig::sled(|options| tune(options, seed)))).sum();
+    assert!(seen.thinned > 0 && seen.delivered_thinned > 0, "{seen:?}");
 }

@@ -7,7 +7,7 @@ use super::value::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_record::{Field, Scalar, Schema, streams};
-use tidegate_store::{Keep, Retention, WhenFull};
+use tidegate_store::{Keep, Retention, Thin, ThinValue, WhenFull};
 use toml::de::DeValue;
 
 /// A stream as configured, or as every gateway has it, or as a pipeline makes it.
@@ -27,6 +27,7 @@ const MAX_BYTES_OWN: Size = Size::mib(64);
 const MAX_BYTES_MIN: Size = Size::kib(256);
 const MAX_BYTES_MAX: Size = Size(1 << 46);
 const KEEP_UNTIL_READ: &str = "until_read";
+const KEEP_ALL: &str = "all";
 const SCALARS: [Scalar; 4] = [Scalar::Float, Scalar::Integer, Scalar::Boolean, Scalar::Text];
 
 impl StreamConfig {
@@ -60,13 +61,38 @@ fn declared(section: &mut Section<'_>, name: &str) -> StreamConfig {
         max_bytes: section.within("max_bytes", MAX_BYTES, MAX_BYTES_MIN..=MAX_BYTES_MAX).0,
         max_age: max_age(section),
         keep: keep(section),
-        when_full: section.word(
-            "when_full",
-            "block",
-            &[("block", WhenFull::Block), ("drop_oldest", WhenFull::DropOldest)],
+        when_full: when_full(section),
+    };
+    if retention.keep == Keep::All {
+        if retention.when_full != WhenFull::Block {
+            section.problem("when_full", "a stream with keep = \"all\" gives nothing up: it can only \"block\"");
+        }
+        if retention.max_age.is_some() {
+            section.problem("max_age", "a stream with keep = \"all\" gives nothing up, however old: leave max_age out");
+        }
+    }
+    StreamConfig { name: name.into(), schema, retention }
+}
+
+fn when_full(section: &mut Section<'_>) -> WhenFull {
+    let day = Duration::from_secs(86_400);
+    let thin = Thin {
+        every: section.within("thin_every", Duration::from_secs(60), Duration::from_millis(100)..=day),
+        value: section.word(
+            "thin_value",
+            "mean",
+            &[("mean", ThinValue::Mean), ("last", ThinValue::Last), ("min", ThinValue::Min), ("max", ThinValue::Max)],
         ),
     };
-    StreamConfig { name: name.into(), schema, retention }
+    let words = [("block", WhenFull::Block), ("drop_oldest", WhenFull::DropOldest), ("thin", WhenFull::Thin(thin))];
+    let when_full = section.word("when_full", "block", &words);
+    for key in ["thin_every", "thin_value"] {
+        if section.has(key) && !matches!(when_full, WhenFull::Thin(_)) {
+            let path = section.path_of(key);
+            section.context.warning_at(&path, "means nothing here: only when_full = \"thin\" makes records coarser");
+        }
+    }
+    when_full
 }
 
 /// A stream every gateway has: only its bounds may be set.
@@ -86,14 +112,14 @@ fn max_age(section: &mut Section<'_>) -> Option<Duration> {
 
 fn keep(section: &mut Section<'_>) -> Keep {
     let text = section.or("keep", KEEP_UNTIL_READ.to_string());
-    if text == KEEP_UNTIL_READ {
-        return Keep::UntilRead;
-    }
-    match parse_duration(&text) {
-        Ok(duration) => Keep::For(duration),
-        Err(_) => {
-            let hint = did_you_mean(&text, [KEEP_UNTIL_READ].into_iter());
-            section.problem("keep", format!("{text:?} is neither \"until_read\" nor a duration such as \"7d\"{hint}"));
+    match (text.as_str(), parse_duration(&text)) {
+        (KEEP_UNTIL_READ, _) => Keep::UntilRead,
+        (KEEP_ALL, _) => Keep::All,
+        (_, Ok(duration)) => Keep::For(duration),
+        (_, Err(_)) => {
+            let hint = did_you_mean(&text, [KEEP_UNTIL_READ, KEEP_ALL].into_iter());
+            let message = format!("{text:?} is neither \"until_read\", \"all\" nor a duration such as \"7d\"{hint}");
+            section.problem("keep", message);
             Keep::UntilRead
         }
     }

@@ -75,7 +75,11 @@ fn filling(seen: &Seen<'_>, stream: &StreamConfig, samples: &Samples, reasons: &
             .push(Reason::not_ready(component, format!("nearly full: {amount} used; then its writers wait or drop")));
     } else if let Some(left) = samples.stream_full_in(name, max).filter(|left| *left < FULL_SOON && (blocks || unread))
     {
-        let then = if blocks { "its writers wait or drop" } else { "its oldest records go, delivered or not" };
+        let then = match stream.retention.when_full {
+            WhenFull::Block => "its writers wait or drop",
+            WhenFull::DropOldest => "its oldest records go, delivered or not",
+            WhenFull::Thin(_) => "its oldest records become coarser, and in the end go",
+        };
         let message = format!("full in about {} at the present rate: {amount} used; then {then}", about(left));
         reasons.push(Reason::warning(component, message));
     }
