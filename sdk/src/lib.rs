@@ -34,14 +34,9 @@
 //! tidegate = { package = "tidegate-sdk", path = "../tidegate/sdk" }
 //! ```
 //!
-//! Two commands build it, wherever it lies:
-//!
-//! ```sh
-//! cargo build --release --target wasm32-unknown-unknown
-//! wasm-tools component new target/wasm32-unknown-unknown/release/warm.wasm -o warm.wasm
-//! ```
-//!
-//! In the `plugins` folder of Tidegate's own checkout `cargo xtask plugins` does both. The function stays what it is,
+//! `tidegate plugin new warm --kind filter` begins it with tests and cases; `tidegate plugin build` makes it a component
+//! and `tidegate plugin test` runs its cases in the sandbox. In the `plugins` folder of Tidegate's own checkout
+//! `cargo xtask plugins` builds it. The function stays what it is,
 //! so native tests call it: everything about WebAssembly exists only for `wasm32`.
 //!
 //! - [`macro@filter`], [`macro@detect`] and [`macro@transform`] take a function of one record, [`macro@codec`] one of a

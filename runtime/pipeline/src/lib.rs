@@ -17,6 +17,7 @@ mod options;
 mod recover;
 mod rows;
 mod run;
+mod trial;
 mod trouble;
 mod window;
 
@@ -24,3 +25,4 @@ pub use chain::{BuildError, Chain};
 pub use handle::{Handle, State, Status};
 pub use options::{OperatorOptions, PipelineOptions, WindowOptions};
 pub use run::{Pipeline, StartError};
+pub use trial::{Trial, Tried};

@@ -30,6 +30,6 @@ pub use error::{ConfigureError, EngineError, Issue, LoadError, LoadProblem, Stat
 pub use fault::{Fault, FaultKind, Halted, RowFault};
 pub use limits::{Limits, TEXT_BYTES_MAX};
 pub use plan::{Finding, Finished, Found, Input, Kept, Plan, Table, Window};
-pub use plugin::{About, Kind, Plugin};
+pub use plugin::{About, Kind, PACKAGE, Plugin};
 pub use runner::Runner;
 pub use stats::Stats;

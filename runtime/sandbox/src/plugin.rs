@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 /// The WIT package this host speaks.
-pub(crate) const PACKAGE: &str = "tidegate:plugin@1.0.0";
+pub const PACKAGE: &str = "tidegate:plugin@1.0.0";
 
 /// The full name of an interface of the contract.
 pub(crate) fn interface(name: &str) -> String {

@@ -1,8 +1,10 @@
 //! The gateway: configuration, topology, control, command line.
 //!
 //! [`config`] makes typed options of a file, [`topology`] builds and wires every part from them, [`http`] shows what
-//! is going on, [`readiness`] says whether that is well, [`cli`] is what a person types.
+//! is going on, [`readiness`] says whether that is well, [`author`] is the loop of who writes plugins, [`cli`] is what a
+//! person types.
 
+pub mod author;
 pub mod cli;
 pub mod config;
 pub mod http;

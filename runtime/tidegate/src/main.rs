@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Check { file, json } => cli::check(&file, json),
         Command::Tap(options) => cli::tap(options),
         Command::Store(command) => cli::store(command),
+        Command::Plugin(command) => cli::plugin(command),
         Command::CompilePlugin { input, output } => cli::compile_plugin(&input, &output),
     }
 }

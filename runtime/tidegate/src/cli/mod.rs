@@ -2,11 +2,13 @@
 
 mod check;
 mod client;
+mod plugin;
 mod run;
 mod store;
 mod tap;
 
 pub use check::check;
+pub use plugin::{PluginCommand, plugin};
 pub use run::run;
 pub use store::{StoreCommand, store};
 pub use tap::{TapOptions, tap};
@@ -25,10 +27,12 @@ pub mod exit {
     pub const DRAIN: u8 = 4;
     /// A store was looked over and something in it is wrong.
     pub const DAMAGED: u8 = 5;
+    /// A plugin could not be made, built or loaded, a case of it does not hold, or it is over its budget.
+    pub const PLUGIN: u8 = 6;
 }
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 the configuration has problems, 2 wrong usage, 3 could not be started \
-                          or reached, 4 the drain was cut short, 5 the store has damage";
+                          or reached, 4 the drain was cut short, 5 the store has damage, 6 a plugin or one of its cases fails";
 
 #[derive(Parser)]
 #[command(name = "tidegate", version, about = "A small, trustworthy stream processor for gateways", after_help = AFTER_HELP)]
@@ -61,6 +65,9 @@ pub enum Command {
     /// Look at a store and work on it: beside the running gateway, or in its folder while none has it open
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Write plugins: begin, build, test, measure and inspect them
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Compile a plugin (what a gateway runs in a process of its own)
     #[command(hide = true)]
     CompilePlugin {

@@ -58,7 +58,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// A duration of `200ms`, `30s`, `5m`, `2h`, `7d`; it always has a unit.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     amount(text, &DURATION_UNITS, None).map(Duration::from_millis).ok_or_else(|| {
         format!("{text:?} is no duration: write a whole number and a unit (ms, s, m, h, d), such as \"30s\"")
     })

@@ -1,0 +1,119 @@
+//! `cases.yaml`: records in, records out, beside the plugin.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_pipeline::WindowOptions;
+use tidegate_record::{Field, Scalar, Schema};
+
+/// The file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cases {
+    /// The fields of the records, such as `temp: f64`; a case may have its own.
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
+    /// Parameters; a case may have its own.
+    #[serde(default)]
+    params: Map<String, Value>,
+    /// Aggregates: the window; a case may have its own.
+    window: Option<WindowText>,
+    /// What is tried.
+    pub cases: Vec<Case>,
+}
+
+/// One thing tried.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// A sentence of what must hold.
+    pub name: String,
+    fields: Option<BTreeMap<String, String>>,
+    params: Option<Map<String, Value>>,
+    window: Option<WindowText>,
+    /// Records: `device`, `time` (seconds since the epoch, 0 where it is left out), and fields.
+    #[serde(default, rename = "in")]
+    pub given: Vec<Map<String, Value>>,
+    /// The records made of them, in order; `device` and `time` are compared where they stand.
+    #[serde(default, rename = "out")]
+    pub expected: Vec<Map<String, Value>>,
+    /// Fields that are not compared.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+    /// Records at fault.
+    #[serde(default)]
+    pub faults: Vec<FaultText>,
+    /// How many records come late.
+    #[serde(default)]
+    pub late: usize,
+    /// The parameters are refused, at these places (such as `/above`).
+    pub refused: Option<Vec<String>>,
+}
+
+/// A record at fault.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultText {
+    /// Which, from 0.
+    pub record: u64,
+    /// A part of the reason.
+    #[serde(default)]
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowText {
+    tumbling: String,
+    #[serde(default = "zero")]
+    lateness: String,
+}
+
+fn zero() -> String {
+    "0ms".into()
+}
+
+impl Cases {
+    /// Reads the file; the error names it, the place and what is wrong.
+    pub fn read(file: &Path) -> Result<Cases, String> {
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let cases: Cases = serde_yaml_ng::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        match cases.cases.is_empty() {
+            true => Err(format!("{}: there are no cases", file.display())),
+            false => Ok(cases),
+        }
+    }
+
+    /// The fields of a case's records.
+    pub fn schema(&self, case: &Case) -> Result<Arc<Schema>, String> {
+        let field = |(name, word): (&String, &String)| match Scalar::from_word(word) {
+            Some(scalar) => Ok(Field::new(name, scalar)),
+            None => Err(format!("field {name}: {word:?} is none of f64, i64, bool, text, bytes")),
+        };
+        let fields: Result<Vec<Field>, String> =
+            case.fields.as_ref().unwrap_or(&self.fields).iter().map(field).collect();
+        Schema::new(fields?).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// Its parameters, a JSON object.
+    pub fn params(&self, case: &Case) -> String {
+        Value::Object(case.params.as_ref().unwrap_or(&self.params).clone()).to_string()
+    }
+
+    /// Its window.
+    pub fn window(&self, case: &Case) -> Result<Option<WindowOptions>, String> {
+        let Some(window) = case.window.as_ref().or(self.window.as_ref()) else { return Ok(None) };
+        let micros = |text: &str| {
+            let duration = crate::config::units::parse_duration(text)?;
+            i64::try_from(duration.as_micros()).map_err(|_| format!("{text:?} is too long"))
+        };
+        let (size, lateness) = (micros(&window.tumbling)?, micros(&window.lateness)?);
+        if size < 1 {
+            return Err(format!("a window of {:?} is none", window.tumbling));
+        }
+        Ok(Some(WindowOptions { size, lateness, idle: Duration::from_secs(30).as_micros() as i64 }))
+    }
+}

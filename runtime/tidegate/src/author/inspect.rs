@@ -1,0 +1,79 @@
+//! What a plugin is, for a person about to use it.
+
+use serde::Serialize;
+use serde_json::Value;
+use std::path::Path;
+
+/// A plugin, looked into.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inspected {
+    /// Its name, which configuration uses when the file is named so.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// One line.
+    pub summary: String,
+    /// filter, transform, detect, aggregate or codec.
+    pub kind: &'static str,
+    /// The contract it speaks.
+    pub contract: &'static str,
+    /// Whether it keeps state in slots.
+    pub state: bool,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// SHA-256 of the component, hexadecimal.
+    pub sha256: String,
+    /// What it may be told.
+    pub params: Vec<Parameter>,
+}
+
+/// A parameter, from the JSON Schema the plugin gives.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// number, integer, boolean, string, array.
+    pub r#type: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it is where it is not given.
+    pub default: Option<Value>,
+    /// Its unit.
+    pub unit: Option<String>,
+    /// What it does.
+    pub help: String,
+}
+
+/// Loads a plugin and asks what it is.
+pub fn inspect(file: &Path) -> Result<Inspected, String> {
+    let bytes = std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?.len();
+    let plugin = super::load(file)?;
+    let about = plugin.about();
+    Ok(Inspected {
+        name: about.name.clone(),
+        version: about.version.clone(),
+        summary: about.summary.clone(),
+        kind: plugin.kind().word(),
+        contract: tidegate_sandbox::PACKAGE,
+        state: plugin.has_state(),
+        bytes,
+        sha256: plugin.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
+        params: params(&about.params),
+    })
+}
+
+/// The parameters a JSON Schema names; none where it is no schema.
+fn params(schema: &str) -> Vec<Parameter> {
+    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+    let text = |value: &Value, key: &str| value[key].as_str().map(str::to_string);
+    let is_required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let parameter = |(name, property): (&String, &Value)| Parameter {
+        name: name.clone(),
+        r#type: text(property, "type").unwrap_or_else(|| "any".into()),
+        required: is_required(name),
+        default: property.get("default").cloned(),
+        unit: text(property, "unit"),
+        help: text(property, "description").unwrap_or_default(),
+    };
+    schema["properties"].as_object().map(|all| all.iter().map(parameter).collect()).unwrap_or_default()
+}

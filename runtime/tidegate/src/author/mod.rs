@@ -1,0 +1,39 @@
+//! What a plugin's author does: begin one, build it, try it, measure it, look into it.
+
+mod bench;
+mod build;
+mod cases;
+mod inspect;
+mod new;
+mod trials;
+
+pub use bench::{BenchOptions, Measured, bench};
+pub use build::{Built, build};
+pub use cases::{Case, Cases};
+pub use inspect::{Inspected, Parameter, inspect};
+pub use new::{NewOptions, new};
+pub use trials::{Verdict, run};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tidegate_sandbox::{Engine, EngineOptions, Limits, Plugin};
+
+/// Loads a plugin as the gateway does, with the limits a configuration has by default.
+pub fn load(file: &Path) -> Result<Arc<Plugin>, String> {
+    let engine = Engine::new(EngineOptions::default()).map_err(|error| error.to_string())?;
+    engine.load(file, &Limits::default()).map_err(|error| error.to_string())
+}
+
+/// The plugin a person means: a file, or the one in a folder, which is named like its folder.
+pub fn file_of(path: &Path) -> Result<PathBuf, String> {
+    if path.is_file() {
+        return Ok(path.into());
+    }
+    let folder = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let found = ["wasm", "wat"].map(|extension| folder.join(format!("{name}.{extension}")));
+    found.into_iter().find(|file| file.is_file()).ok_or_else(|| {
+        let remedy = "build it first: tidegate plugin build";
+        format!("{}: there is neither {name}.wasm nor {name}.wat; {remedy} {}", path.display(), path.display())
+    })
+}

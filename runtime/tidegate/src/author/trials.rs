@@ -1,0 +1,209 @@
+//! Runs a plugin's cases. Each is run three times: all its records in one batch, one by one, and cut at random with a
+//! restart at every cut. A plugin whose results depend on that breaks the one rule of the contract, and is told so.
+
+use super::{Case, Cases};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Map, Value, json};
+use std::ops::Range;
+use std::sync::Arc;
+use tidegate_devices::decode::TimeUnit;
+use tidegate_devices::{DecodeOptions, Decoder};
+use tidegate_pipeline::{BuildError, OperatorOptions, Trial};
+use tidegate_record::{Batch, BatchBuilder, Schema, Wall};
+use tidegate_sandbox::{ConfigureError, Limits, Plugin};
+
+/// Arrival of everything given, and of the tick that closes every window behind it; microseconds.
+const ARRIVAL: i64 = 0;
+const END: i64 = 1 << 50;
+
+/// What is printed where times are compared: floats equal to this share of their value are equal.
+const FLOAT_SHARE: f64 = 1e-9;
+
+/// What came of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Its name.
+    pub name: String,
+    /// What is wrong, a line each; none: it holds.
+    pub wrong: Vec<String>,
+}
+
+/// Runs every case.
+pub fn run(plugin: &Arc<Plugin>, cases: &Cases) -> Vec<Verdict> {
+    let verdict = |case: &Case| {
+        let wrong = try_case(plugin, cases, case).unwrap_or_else(|error| vec![error]);
+        Verdict { name: case.name.clone(), wrong }
+    };
+    cases.cases.iter().map(verdict).collect()
+}
+
+/// What a run made.
+#[derive(Debug, Clone, PartialEq)]
+struct Made {
+    records: Vec<Map<String, Value>>,
+    faults: Vec<(u64, String)>,
+    late: usize,
+}
+
+fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case) -> Result<Vec<String>, String> {
+    let schema = cases.schema(case)?;
+    let operator = OperatorOptions {
+        plugin: plugin.clone(),
+        params: cases.params(case),
+        limits: Limits::default(),
+        window: cases.window(case)?,
+        keep: None,
+        max_keys: 100_000,
+    };
+    let begin = || Trial::new(vec![operator.clone()], &schema);
+    if let Some(places) = &case.refused {
+        return Ok(refusal(begin().err(), places));
+    }
+    let batch = records(case, &schema)?;
+    let all = 0..batch.rows();
+    let whole = make(begin().map_err(|error| error.to_string())?, &batch, std::slice::from_ref(&all), false)?;
+    let mut wrong = compare(case, &whole);
+    let single: Vec<Range<usize>> = (0..batch.rows()).map(|row| row..row + 1).collect();
+    let ways = [("one by one", single, false), ("cut at random, restarted at each cut", at_random(&batch), true)];
+    for (way, cuts, restart) in ways {
+        let made = make(begin().map_err(|error| error.to_string())?, &batch, &cuts, restart)?;
+        if made != whole {
+            wrong.push(format!("results depend on how records are cut into batches: {way} ({cuts:?}) gives"));
+            wrong.extend(made.records.iter().map(|record| format!("      {}", Value::from(record.clone()))));
+            wrong.extend(made.faults.iter().map(|(row, reason)| format!("      fault of record {row}: {reason}")));
+        }
+    }
+    Ok(wrong)
+}
+
+/// Whether the parameters were refused at the places named.
+fn refusal(error: Option<BuildError>, places: &[String]) -> Vec<String> {
+    let issues = match error {
+        None => return vec!["the parameters are taken, and should be refused".into()],
+        Some(BuildError::Configure { source: ConfigureError::Issues { issues, .. }, .. }) => issues,
+        Some(other) => return vec![other.to_string()],
+    };
+    let missing = places.iter().filter(|place| !issues.iter().any(|issue| issue.at == **place));
+    let mut wrong: Vec<String> = missing.map(|place| format!("nothing is said of {place}")).collect();
+    let beyond = issues.iter().filter(|issue| !places.contains(&issue.at));
+    wrong.extend(beyond.map(|issue| format!("refused at {} too: {}", issue.at, issue.message)));
+    wrong
+}
+
+/// The case's records as a batch; they are read as the gateway reads JSON.
+fn records(case: &Case, schema: &Arc<Schema>) -> Result<Batch, String> {
+    let options = DecodeOptions {
+        device: Some("/device".into()),
+        time: Some("/time".into()),
+        time_unit: TimeUnit::Seconds,
+        device_name: Some("device".into()),
+        ..DecodeOptions::default()
+    };
+    let mut decoder = Decoder::new(options, schema.clone()).map_err(|error| error.to_string())?;
+    let mut builder = BatchBuilder::new(schema.clone());
+    for (index, record) in case.given.iter().enumerate() {
+        let known = |name: &String| ["device", "time"].contains(&name.as_str()) || schema.position(name).is_some();
+        if let Some(name) = record.keys().find(|name| !known(name)) {
+            return Err(format!("record {index}: there is no field {name:?}; name it in fields"));
+        }
+        let mut record = record.clone();
+        record.entry("time").or_insert(json!(0));
+        let wall = Wall { micros: 0, trusted: false };
+        let frame = Value::from(record).to_string();
+        decoder
+            .decode(None, frame.as_bytes(), wall, &mut builder)
+            .map_err(|error| format!("record {index}: {error}"))?;
+    }
+    Ok(builder.finish())
+}
+
+fn at_random(batch: &Batch) -> Vec<Range<usize>> {
+    let mut rng = SmallRng::seed_from_u64(batch.rows() as u64);
+    let (mut cuts, mut from) = (Vec::new(), 0);
+    while from < batch.rows() {
+        let end = (from + rng.random_range(1..=4)).min(batch.rows());
+        cuts.push(from..end);
+        from = end;
+    }
+    cuts
+}
+
+fn make(mut trial: Trial, batch: &Batch, cuts: &[Range<usize>], restart: bool) -> Result<Made, String> {
+    let mut made = Made { records: Vec::new(), faults: Vec::new(), late: 0 };
+    let empty = Arc::new(batch.slice(0..0));
+    let parts = cuts.iter().map(|cut| (Arc::new(batch.slice(cut.clone())), ARRIVAL)).chain([(empty, END)]);
+    for (part, arrival) in parts {
+        let tried = trial.process(part, arrival).map_err(|halted| halted.to_string())?;
+        for row in 0..tried.batch.rows() {
+            match serde_json::to_value(tried.batch.row(row)) {
+                Ok(Value::Object(record)) => made.records.push(record),
+                other => return Err(format!("a record that JSON cannot write: {other:?}")),
+            }
+        }
+        made.faults.extend(tried.faults);
+        let windows = tried.windows.into_iter();
+        made.faults.extend(windows.map(|(device, _, reason)| (u64::MAX, format!("window of {device}: {reason}"))));
+        made.late += tried.late.len();
+        if restart {
+            trial.restart()?;
+        }
+    }
+    Ok(made)
+}
+
+/// What is other than expected.
+fn compare(case: &Case, made: &Made) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for index in 0..case.expected.len().max(made.records.len()) {
+        let (expected, made) = (case.expected.get(index), made.records.get(index));
+        if let (Some(expected), Some(made)) = (expected, made)
+            && is_equal(expected, made, &case.ignore)
+        {
+            continue;
+        }
+        wrong.extend(expected.map(|record| format!("- {}", Value::from(record.clone()))));
+        wrong.extend(made.map(|record| format!("+ {}", Value::from(record.clone()))));
+    }
+    for (row, reason) in &made.faults {
+        if !case.faults.iter().any(|fault| fault.record == *row && reason.contains(&fault.reason)) {
+            wrong.push(match row {
+                &u64::MAX => format!("a fault nobody expected: {reason}"),
+                row => format!("record {row} faulted: {reason}"),
+            });
+        }
+    }
+    let missed = case.faults.iter().filter(|fault| !made.faults.iter().any(|(row, _)| *row == fault.record));
+    wrong.extend(missed.map(|fault| format!("record {} should fault and did not", fault.record)));
+    if case.late != made.late {
+        wrong.push(format!("{} records were late, where {} are expected", made.late, case.late));
+    }
+    wrong
+}
+
+/// Every field of both is equal, device and time where they are expected.
+fn is_equal(expected: &Map<String, Value>, made: &Map<String, Value>, ignore: &[String]) -> bool {
+    let asked = |name: &&String| !ignore.contains(name);
+    let implied = |name: &&String| ["device", "time"].contains(&name.as_str());
+    let all_expected = expected.iter().filter(|(name, _)| asked(name)).all(|(name, expected)| {
+        let made = made.get(name).unwrap_or(&Value::Null);
+        if name == "time" { is_same_time(expected, made) } else { is_same(expected, made) }
+    });
+    let surprising = |name: &&String| asked(name) && !implied(name) && !expected.contains_key(*name);
+    all_expected && !made.keys().any(|name| surprising(&name))
+}
+
+fn is_same(expected: &Value, made: &Value) -> bool {
+    match (expected.as_f64(), made.as_f64()) {
+        (Some(expected), Some(made)) => (expected - made).abs() <= FLOAT_SHARE * expected.abs().max(made.abs()),
+        _ => expected == made,
+    }
+}
+
+/// A time is given in seconds, or as it is printed.
+fn is_same_time(expected: &Value, made: &Value) -> bool {
+    match expected.as_f64() {
+        Some(seconds) => made.as_str() == Some(&tidegate_record::rfc3339((seconds * 1e6).round() as i64)),
+        None => expected == made,
+    }
+}

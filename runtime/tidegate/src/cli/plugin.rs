@@ -1,0 +1,202 @@
+//! `tidegate plugin`: the loop of who writes plugins.
+
+use super::{exit, failed};
+use crate::author::{self, BenchOptions, Cases, Inspected, Measured, NewOptions, Verdict};
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_record::{Field, Scalar, Schema};
+use tidegate_sandbox::Kind;
+
+/// What to do with a plugin.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Begin a plugin: a folder with code, tests and cases, ready to build
+    New(NewArgs),
+    /// Build the crate in a folder to NAME.wasm beside its Cargo.toml
+    Build {
+        /// The folder
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Run the cases beside a plugin in the sandbox: whole, record by record, and cut at random with restarts
+    Test(TestArgs),
+    /// Measure nanoseconds a record by records a call
+    Bench(BenchArgs),
+    /// Say what a plugin is: kind, parameters, size, hash
+    Inspect {
+        /// The plugin (.wasm or .wat), or its folder
+        #[arg(default_value = ".")]
+        plugin: PathBuf,
+        /// Print a JSON object instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to begin.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// The folder to make; its last part is the plugin's name
+    folder: PathBuf,
+    /// filter, transform, detect, aggregate or codec
+    #[arg(long, value_parser = kind)]
+    kind: Kind,
+    /// The SDK: the folder `sdk` of Tidegate's source
+    #[arg(long, env = "TIDEGATE_SDK", value_name = "PATH")]
+    sdk: PathBuf,
+}
+
+/// What to test.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// The plugin (.wasm or .wat), or its folder
+    #[arg(default_value = ".")]
+    plugin: PathBuf,
+    /// The cases; left out: cases.yaml beside the plugin
+    #[arg(long, value_name = "FILE")]
+    cases: Option<PathBuf>,
+}
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The plugin (.wasm or .wat), or its folder
+    #[arg(default_value = ".")]
+    plugin: PathBuf,
+    /// Parameters, a JSON object
+    #[arg(long, default_value = "{}")]
+    params: String,
+    /// A field of the records, such as temp=f64; may be given again
+    #[arg(long = "field", value_name = "NAME=SCALAR", value_parser = field, required = true)]
+    fields: Vec<Field>,
+    /// Records a call
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 256, 4096])]
+    batch: Vec<usize>,
+    /// How long each is measured, milliseconds
+    #[arg(long, default_value_t = 500)]
+    time_ms: u64,
+    /// Fail when a record of the largest calls takes more nanoseconds than this
+    #[arg(long, value_name = "NS")]
+    budget: Option<f64>,
+    /// Print a JSON array instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+fn kind(word: &str) -> Result<Kind, String> {
+    let words = || Kind::ALL.map(Kind::word).join(", ");
+    Kind::ALL.into_iter().find(|kind| kind.word() == word).ok_or_else(|| format!("expected one of {}", words()))
+}
+
+fn field(text: &str) -> Result<Field, String> {
+    let (name, word) = text.split_once('=').ok_or("expected NAME=SCALAR, such as temp=f64")?;
+    let scalar = Scalar::from_word(word).ok_or_else(|| format!("{word:?} is none of f64, i64, bool, text, bytes"))?;
+    Ok(Field::new(name, scalar))
+}
+
+/// Carries out a subcommand.
+pub fn plugin(command: PluginCommand) -> ExitCode {
+    let done = match command {
+        PluginCommand::New(args) => begin(args),
+        PluginCommand::Build { folder } => author::build(&folder).map(|built| {
+            println!("{}: {} bytes", built.file.display(), built.bytes);
+            ExitCode::SUCCESS
+        }),
+        PluginCommand::Test(args) => test(&args),
+        PluginCommand::Bench(args) => bench(args),
+        PluginCommand::Inspect { plugin, json } => inspect(&plugin, json),
+    };
+    done.unwrap_or_else(|reason| failed(exit::PLUGIN, &reason))
+}
+
+fn begin(args: NewArgs) -> Result<ExitCode, String> {
+    let folder = args.folder.clone();
+    let written = author::new(&NewOptions { folder: args.folder, kind: args.kind, sdk: args.sdk })?;
+    written.iter().for_each(|file| println!("{}", file.display()));
+    let folder = folder.display();
+    println!("\nnext: cargo test --manifest-path {folder}/Cargo.toml");
+    println!("      tidegate plugin build {folder} && tidegate plugin test {folder}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(args: &TestArgs) -> Result<ExitCode, String> {
+    let file = author::file_of(&args.plugin)?;
+    let beside = || file.parent().unwrap_or(Path::new("")).join("cases.yaml");
+    let cases = Cases::read(&args.cases.clone().unwrap_or_else(beside))?;
+    let plugin = author::load(&file)?;
+    let verdicts = author::run(&plugin, &cases);
+    let (about, kind) = (plugin.about(), plugin.kind());
+    println!("{} {} ({kind})", about.name, about.version);
+    for Verdict { name, wrong } in &verdicts {
+        println!("  {} {name}", if wrong.is_empty() { "ok    " } else { "FAILED" });
+        wrong.iter().for_each(|line| println!("         {line}"));
+    }
+    let failed = verdicts.iter().filter(|verdict| !verdict.wrong.is_empty()).count();
+    println!("{} passed, {failed} failed", verdicts.len() - failed);
+    Ok(ExitCode::from(if failed == 0 { 0 } else { exit::PLUGIN }))
+}
+
+fn bench(args: BenchArgs) -> Result<ExitCode, String> {
+    let plugin = author::load(&author::file_of(&args.plugin)?)?;
+    let fields = Schema::new(args.fields).map_err(|error| error.to_string())?;
+    let options = BenchOptions {
+        fields: Arc::new(fields),
+        params: args.params,
+        batches: args.batch.into_iter().filter(|&rows| rows > 0).collect(),
+        time: Duration::from_millis(args.time_ms),
+    };
+    let measured = author::bench(&plugin, &options)?;
+    if args.json {
+        println!("{}", serde_json::json!(measured));
+    } else {
+        println!("{:>8} {:>12} {:>14} {:>8}", "records", "ns a record", "memory bytes", "faults");
+        for Measured { batch, ns_per_record, memory_bytes_peak, faults } in &measured {
+            println!("{batch:>8} {ns_per_record:>12.2} {memory_bytes_peak:>14} {faults:>8}");
+        }
+    }
+    let (last, budget) = (measured.iter().max_by_key(|m| m.batch), args.budget);
+    match (last, budget) {
+        (Some(last), Some(budget)) if last.ns_per_record > budget => {
+            Err(format!("{:.2} ns a record are over the budget of {budget}", last.ns_per_record))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn inspect(plugin: &Path, json: bool) -> Result<ExitCode, String> {
+    let inspected = author::inspect(&author::file_of(plugin)?)?;
+    match json {
+        true => println!("{}", serde_json::json!(inspected)),
+        false => print!("{}", page(&inspected)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is said of a plugin.
+fn page(plugin: &Inspected) -> String {
+    let Inspected { name, version, summary, kind, contract, state, bytes, sha256, params } = plugin;
+    let state = if *state { "kept in slots, over restarts" } else { "none" };
+    let mut out = format!(
+        "{name} {version}: {summary}\n  kind      {kind}\n  contract  {contract}\n  state     {state}\n  imports   none\n  \
+         size      {bytes} bytes\n  sha256    {sha256}\n"
+    );
+    if params.is_empty() {
+        out += "  parameters: none\n";
+    } else {
+        out += "  parameters:\n";
+    }
+    let width = params.iter().map(|param| param.name.len()).max().unwrap_or(0);
+    for param in params {
+        let unit = param.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+        let told = match (&param.default, param.required) {
+            (Some(default), _) => format!(" (default {default}{unit})"),
+            (None, true) => " (needed)".into(),
+            (None, false) => " (may be left out)".into(),
+        };
+        out += &format!("    {:width$}  {:8}{unit} {}{told}\n", param.name, param.r#type, param.help);
+    }
+    out
+}

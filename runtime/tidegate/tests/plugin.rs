@@ -1,0 +1,183 @@
+//! The author's loop, as an author goes it: from an empty folder outside the checkout.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// One folder for all that the tests build, so that the SDK is compiled once; without the last optimisation, which takes
+/// most of the time and changes nothing that is tested here.
+fn build_environment() -> [(&'static str, PathBuf); 2] {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("author");
+    [("CARGO_TARGET_DIR", target), ("CARGO_PROFILE_RELEASE_LTO", "off".into())]
+}
+
+fn tidegate(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.args(arguments).envs(build_environment()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[track_caller]
+fn succeeds(arguments: &[&str]) -> String {
+    let output = tidegate(arguments);
+    assert!(output.status.success(), "tidegate {arguments:?}: {}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn fails(arguments: &[&str]) -> String {
+    let output = tidegate(arguments);
+    assert_eq!(output.status.code(), Some(6), "tidegate {arguments:?}: {}", said(&output));
+    said(&output)
+}
+
+const SDK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk");
+
+/// A plugin of that kind, begun in an empty folder.
+fn begun(kind: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join(format!("my-{kind}")).display().to_string();
+    succeeds(&["plugin", "new", &plugin, "--kind", kind, "--sdk", SDK]);
+    (folder, plugin)
+}
+
+#[test]
+fn every_kind_begins_with_something_that_builds_and_holds() {
+    for kind in ["filter", "transform", "detect", "aggregate", "codec"] {
+        let (_folder, plugin) = begun(kind);
+        let manifest = format!("{plugin}/Cargo.toml");
+        let native = Command::new("cargo")
+            // Released like the component, so that the macros are compiled once for both.
+            .args(["test", "--release", "--quiet", "--manifest-path", &manifest])
+            .envs(build_environment())
+            .output()
+            .unwrap();
+        assert!(native.status.success() && said(&native).contains("1 passed"), "{kind}: {}", said(&native));
+        succeeds(&["plugin", "build", &plugin]);
+        let tested = succeeds(&["plugin", "test", &plugin]);
+        assert!(tested.starts_with(&format!("my-{kind} 0.1.0 ({kind})\n")), "{tested}");
+        assert!(tested.contains(" passed, 0 failed"), "{tested}");
+        let inspected = succeeds(&["plugin", "inspect", &plugin, "--json"]);
+        let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+        assert_eq!((&inspected["kind"], &inspected["name"]), (&kind.into(), &format!("my-{kind}").into()));
+    }
+}
+
+/// The file of a plugin that ships.
+fn shipped(name: &str) -> String {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let file = target.join("plugins").join(name);
+    assert!(file.exists(), "{} is not there: run `cargo xtask plugins`", file.display());
+    file.display().to_string()
+}
+
+#[test]
+fn a_case_that_does_not_hold_is_shown_with_what_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = folder.path().join("cases.yaml");
+    let text = "
+fields: { temp: f64 }
+params: { field: temp, above: 20 }
+cases:
+  - name: holds
+    in: [{ temp: 21 }, { temp: 19 }]
+    out: [{ temp: 21.0 }]
+  - name: does not
+    in: [{ device: d1, temp: 21 }]
+    out: [{ device: d2, temp: 21 }]
+  - name: refuses too little
+    params: { field: hum }
+    refused: [/field]
+  - name: has a field nobody knows
+    in: [{ hum: 1 }]
+";
+    std::fs::write(&cases, text).unwrap();
+    let cases = cases.display().to_string();
+    let said = fails(&["plugin", "test", &shipped("threshold.wasm"), "--cases", &cases]);
+    let expected = r#"threshold 0.1.0 (filter)
+  ok     holds
+  FAILED does not
+         - {"device":"d2","temp":21}
+         + {"device":"d1","temp":21.0,"time":"1970-01-01T00:00:00.000000Z"}
+  FAILED refuses too little
+         refused at /above too: neither above nor below is given: nothing to do
+  FAILED has a field nobody knows
+         record 0: there is no field "hum"; name it in fields
+1 passed, 3 failed
+"#;
+    assert_eq!(said, expected);
+}
+
+/// A filter that keeps the first row of every call: what no plugin may do.
+#[test]
+fn a_plugin_whose_results_depend_on_the_cuts_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("first").display().to_string();
+    succeeds(&["plugin", "new", &plugin, "--kind", "filter", "--sdk", SDK]);
+    let lib = r#"
+use tidegate::{Batch, Fault, Field, Filter, Issue, Plan, Plugin};
+pub struct First;
+impl Plugin for First {
+    type Params = ();
+    fn configure(_: (), _: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
+        Ok((First, Plan::default()))
+    }
+}
+impl Filter for First {
+    fn keep(&mut self, batch: &Batch, _: &mut Vec<Fault>) -> Vec<u8> {
+        (0..batch.rows).map(|row| u8::from(row == 0)).collect()
+    }
+}
+tidegate::export!(filter First);
+"#;
+    std::fs::write(format!("{plugin}/src/lib.rs"), lib).unwrap();
+    let cases = "fields: { temp: f64 }\ncases:\n  - name: three\n    in: [{temp: 1}, {temp: 2}, {temp: 3}]\n    out: [{temp: 1}]\n";
+    std::fs::write(format!("{plugin}/cases.yaml"), cases).unwrap();
+    succeeds(&["plugin", "build", &plugin]);
+    let said = fails(&["plugin", "test", &plugin]);
+    assert!(said.contains("results depend on how records are cut into batches: one by one"), "{said}");
+}
+
+#[test]
+fn what_a_plugin_costs_is_measured_and_held_against_a_budget() {
+    let plugin = shipped("zscore.wasm");
+    let arguments =
+        ["plugin", "bench", &plugin, "--field", "temp=f64", "--params", r#"{"field":"temp"}"#, "--time-ms", "5"];
+    let measured = succeeds(&[&arguments[..], &["--batch", "1,64", "--json"]].concat());
+    let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
+    assert_eq!((&measured[0]["batch"], &measured[1]["batch"]), (&1.into(), &64.into()));
+    assert!(measured[1]["ns_per_record"].as_f64().unwrap() > 0.0 && measured[1]["faults"] == 0, "{measured}");
+    let over = fails(&[&arguments[..], &["--batch", "16", "--budget", "0.001"]].concat());
+    assert!(over.contains("over the budget of 0.001"), "{over}");
+}
+
+#[test]
+fn what_is_there_is_said_of_a_plugin() {
+    let said = succeeds(&["plugin", "inspect", &shipped("scale.wasm")]);
+    for part in
+        ["  kind      transform\n", "  contract  tidegate:plugin@1.0.0\n", "    factor  number   What a value is"]
+    {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+    assert!(
+        said.contains("(default 1.0)") && said.contains("(needed)") && said.contains("(may be left out)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_no_plugin_and_no_folder_of_one_is_told_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    assert!(fails(&["plugin", "test", &path]).contains("build it first: tidegate plugin build"));
+    assert!(fails(&["plugin", "build", &path]).contains("there is no Cargo.toml; tidegate plugin new NAME begins one"));
+    let bad = format!("{path}/Warm");
+    let said = fails(&["plugin", "new", &bad, "--kind", "filter", "--sdk", SDK]);
+    assert!(said.contains("\"Warm\" is no name of a plugin"), "{said}");
+    let said = fails(&["plugin", "new", &format!("{path}/warm"), "--kind", "filter", "--sdk", &path]);
+    assert!(said.contains("the folder sdk of Tidegate's source is meant"), "{said}");
+}
