@@ -7,8 +7,45 @@ use crate::{setup, suite};
 /// Where the figures go, in the checkout; git ignores it.
 const FIGURES: &str = "bench.json";
 
-/// Sets up, builds, measures; ends with a table and [`FIGURES`].
-pub fn run(checkout: &Checkout) -> Outcome {
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only this; all but the backlog where nothing is named
+    what: Option<What>,
+    /// How much backlog
+    #[arg(long, value_name = "N", default_value_t = 2.0)]
+    gib: f64,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum What {
+    /// Memory under gigabytes of backlog, and how long a store of them takes to open
+    Backlog,
+}
+
+/// Sets up, builds, measures.
+pub fn run(checkout: &Checkout, options: &Options) -> Outcome {
+    match options.what {
+        Some(What::Backlog) => backlog(checkout, options.gib),
+        None => everything(checkout),
+    }
+}
+
+fn backlog(checkout: &Checkout, gib: f64) -> Outcome {
+    let mut steps = Steps::default();
+    steps.take("set up what the build and the broker need", || setup::for_tests(checkout))?;
+    steps.take("build for release", || {
+        let crates = ["tidegate", "tidegate-tests"];
+        execute(checkout.cargo("build").arg("--release").args(crates.map(|c| ["-p", c]).concat()).arg("--bins"))
+    })?;
+    steps.take("build the plugins", || suite::plugins(checkout))?;
+    steps.take("measure a backlog", || {
+        execute(checkout.command(checkout.target.join("release/backlog")).arg(gib.to_string()))
+    })
+}
+
+/// Ends with a table and [`FIGURES`].
+fn everything(checkout: &Checkout) -> Outcome {
     let mut steps = Steps::default();
     steps.take("set up what the build needs", || setup::for_demo(checkout))?;
     steps.take("build for release", || {

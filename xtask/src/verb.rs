@@ -16,7 +16,7 @@ pub enum Verb {
     /// Try to break what takes bytes from outside: blocks, frames, configuration, replies of plugins
     Fuzz(fuzz::Options),
     /// Measure the release build: takes both cores for some minutes
-    Bench,
+    Bench(bench::Options),
     /// Install what the tests need; what is there already is left alone
     Setup,
     /// Build the plugins into target/plugins
@@ -33,7 +33,7 @@ impl Verb {
             Verb::Test(options) => suite::run(checkout, options),
             Verb::Torture(options) => torture::run(checkout, options),
             Verb::Fuzz(options) => fuzz::run(checkout, options),
-            Verb::Bench => bench::run(checkout),
+            Verb::Bench(options) => bench::run(checkout, options),
             Verb::Setup => setup::for_tests(checkout),
             Verb::Plugins => suite::plugins(checkout),
             Verb::Audit => suite::audit(checkout),

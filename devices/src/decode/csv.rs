@@ -3,7 +3,7 @@
 use super::error::DecodeError;
 use super::row::Row;
 use super::value::Found;
-use super::{DecodeOptions, READINGS_MAX, Target};
+use super::{DecodeOptions, Target, readings_max};
 use crate::OptionsError;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use tidegate_record::{BatchBuilder, Schema};
@@ -60,6 +60,7 @@ impl Csv {
         self.values.resize(self.values.len().max(frame.len()), 0);
         let mut rest = frame;
         let mut records = 0;
+        let records_max = readings_max(row.schema.fields().len());
         while let Some(count) = self.next(&mut reader, &mut rest)? {
             // A remark without a line end comes as one empty value.
             if rest.is_empty() && count == 1 && self.ends[0] == 0 {
@@ -71,8 +72,8 @@ impl Csv {
             }
             self.record(row, out)?;
             records += 1;
-            if records > READINGS_MAX {
-                return Err(DecodeError::TooMany(READINGS_MAX));
+            if records > records_max {
+                return Err(DecodeError::TooMany(records_max));
             }
         }
         Ok(records)

@@ -8,7 +8,7 @@ use super::error::DecodeError;
 use super::pointer::Branch;
 use super::row::Row;
 use super::value::Found;
-use super::{COPIED_BYTES_MAX, DecodeOptions, READINGS_MAX, Target};
+use super::{COPIED_BYTES_MAX, DecodeOptions, Target, readings_max};
 use crate::OptionsError;
 use crate::words::words;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
@@ -110,8 +110,9 @@ fn readings(
     let Node::Array { len, .. } = nodes[start] else {
         return reading(pointers, records, nodes, start, &outer, row, out).map(|()| 1);
     };
-    if len > READINGS_MAX {
-        return Err(DecodeError::TooMany(READINGS_MAX));
+    let len_max = readings_max(row.schema.fields().len());
+    if len > len_max {
+        return Err(DecodeError::TooMany(len_max));
     }
     let texts = outer.iter().map(|&(_, at)| if let Node::String(text) = nodes[at] { text.len() } else { 0 });
     let bytes = texts.sum::<usize>() + row.topic_values.iter().map(|(_, text)| text.len()).sum::<usize>();

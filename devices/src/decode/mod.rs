@@ -24,6 +24,10 @@ use tidegate_record::{BatchBuilder, Schema, Wall};
 /// Most readings one frame may bring.
 pub const READINGS_MAX: usize = 65_536;
 
+/// Most values one frame may bring, nulls among them: a reading that says nothing takes as much memory as any other. A
+/// frame of the largest packet in which every field is there has fewer.
+pub const VALUES_MAX: usize = 4 << 20;
+
 /// Most bytes of text that stand once in a frame, or in its topic, and are copied into each of its readings.
 pub const COPIED_BYTES_MAX: usize = 16 << 20;
 
@@ -141,6 +145,11 @@ impl std::fmt::Debug for Decoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Decoder").field("schema", &self.schema).field("topic", &self.topic).finish_non_exhaustive()
     }
+}
+
+/// Most readings of one frame, for records of so many fields.
+fn readings_max(fields: usize) -> usize {
+    READINGS_MAX.min(VALUES_MAX / fields.max(1))
 }
 
 /// What a value on the wire is for.

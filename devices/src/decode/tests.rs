@@ -69,6 +69,30 @@ fn a_raw_frame_becomes_a_record_as_it_is() {
     assert!(error.to_string().contains("frame = \"bytes\""), "{error}");
 }
 
+/// Two bytes of a frame would be kilobytes of nulls.
+#[test]
+fn a_small_frame_of_many_empty_readings_is_refused_where_records_have_many_fields() {
+    let fields = (0..256).map(|at| Field::new(format!("f{at}"), Scalar::Float)).collect();
+    let schema = Arc::new(Schema::new(fields).unwrap());
+    let topic = Some("sensors/d1");
+    let json = DecodeOptions { topic: Some("sensors/{device}".into()), ..Default::default() };
+    let csv = DecodeOptions {
+        format: Format::Csv,
+        columns: vec!["f0".into(), "f1".into()],
+        device_name: Some("meter".into()),
+        ..Default::default()
+    };
+    let most = VALUES_MAX / 256;
+    let objects = |rows: usize| format!("[{}{{}}]", "{},".repeat(rows - 1));
+    let lines = |rows: usize| ",\n".repeat(rows);
+    for (options, fits, many) in [(&json, objects(most), objects(most + 1)), (&csv, lines(most), lines(most + 1))] {
+        let mut decoder = Decoder::new(options.clone(), schema.clone()).unwrap();
+        let mut out = BatchBuilder::new(schema.clone());
+        assert_eq!(decoder.decode(topic, many.as_bytes(), WALL, &mut out), Err(DecodeError::TooMany(most)));
+        assert_eq!(decoder.decode(topic, fits.as_bytes(), WALL, &mut out), Ok(most));
+    }
+}
+
 #[test]
 fn a_flat_reading_becomes_a_record() {
     check(

@@ -70,8 +70,11 @@ impl Values<'_> {
         }
     }
 
+    /// Reads a column of at most `bytes_max` bytes.
     pub(super) fn decode(&self, rows: usize, bytes_max: usize) -> Result<Blobs, Damage> {
+        let too_large = || Damage::new(format!("a column is larger than the {bytes_max} bytes left to it"));
         match self {
+            Values::Each(list) if list.data.len() > bytes_max => Err(too_large()),
             Values::Each(list) => {
                 let blobs = list.decode(rows)?;
                 if blobs.len() == rows { Ok(blobs) } else { Err(Damage::new("a column has another length")) }
@@ -83,7 +86,7 @@ impl Values<'_> {
                     let id = usize::try_from(id).ok().filter(|&id| id < distinct.len());
                     let value = distinct.at(id.ok_or_else(|| Damage::new("an entry is not in the dictionary"))?);
                     if blobs.data().len() + value.len() > bytes_max {
-                        return Err(Damage::new(format!("a column is larger than {bytes_max} bytes")));
+                        return Err(too_large());
                     }
                     blobs.push(value);
                 }

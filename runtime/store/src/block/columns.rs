@@ -63,8 +63,13 @@ impl<'a> Body<'a> {
         }
         let ids = self.device_ids.decode(rows)?;
         let ids: Option<Vec<u32>> = ids.into_iter().map(|id| u32::try_from(id).ok()).collect();
-        let columns =
-            schema.fields().iter().zip(&self.columns).map(|(field, column)| column.column(field.scalar, rows));
+        // A dictionary makes much of little: what all columns together may become is bounded.
+        let mut room = BODY_BYTES_MAX;
+        let columns = schema
+            .fields()
+            .iter()
+            .zip(&self.columns)
+            .map(|(field, column)| column.column(field.scalar, rows, &mut room));
         Batch::from_parts(
             schema.clone(),
             Arc::new(self.devices.decode(rows)?),
@@ -88,8 +93,13 @@ impl<'a> StoredColumn<'a> {
         StoredColumn { valid: column.valid.as_deref().map(Bits::pack), values }
     }
 
-    fn column(&self, scalar: Scalar, rows: usize) -> Result<Column, Damage> {
-        let blobs = |stored: &StoredBlobs<'_>| -> Result<Blobs, Damage> { stored.decode(rows, BODY_BYTES_MAX) };
+    /// `room`: the bytes that text and bytes may take, less those of this column afterwards.
+    fn column(&self, scalar: Scalar, rows: usize, room: &mut usize) -> Result<Column, Damage> {
+        let mut blobs = |stored: &StoredBlobs<'_>| -> Result<Blobs, Damage> {
+            let blobs = stored.decode(rows, *room)?;
+            *room -= blobs.data().len();
+            Ok(blobs)
+        };
         let values = match (&self.values, scalar) {
             (StoredValues::Floats(v), Scalar::Float) => Values::Floats(v.decode(rows)?),
             (StoredValues::Integers(v), Scalar::Integer) => Values::Integers(v.decode(rows)?),

@@ -131,6 +131,25 @@ fn a_body_may_not_grow_beyond_what_its_header_says() {
     assert_eq!(decompress(&packed, 1 << 20).map(|v| v.len()), Ok(1 << 20));
 }
 
+/// A dictionary says one long value for many rows in few bytes, and every column may have one.
+#[test]
+fn columns_that_become_more_than_a_body_together_are_damage() {
+    let text = |fields: usize| {
+        let schema = schema(&vec![Scalar::Text; fields]);
+        let column = || Column::of(Values::Texts(blobs(&vec!["x".repeat(10 << 10); 2048])));
+        let columns = (0..fields).map(|_| column()).collect();
+        let devices = Arc::new(blobs(&["d"]));
+        let batch = Batch::from_parts(schema, devices, vec![0; 2048], vec![0; 2048], columns).unwrap();
+        Decoded { first: 0, runs: vec![run(1, 2048)], pass: 0, batch: Arc::new(batch) }
+    };
+    assert!(round_trip(&text(3)).len() < 2048, "60 MiB of text in a few bytes");
+    let large = text(4);
+    let schema = large.batch.schema().clone();
+    let bytes = Encoder::new().unwrap().encode(&large, schema.id()).unwrap().bytes;
+    let error = decode(&bytes, |_| Some(schema.clone())).unwrap_err();
+    assert!(error.to_string().contains("bytes left to it"), "{error}");
+}
+
 #[test]
 fn an_unknown_schema_is_an_error_that_names_it() {
     let (block, id) = golden();
