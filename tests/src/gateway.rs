@@ -125,6 +125,13 @@ impl Gateway {
         Command::new(parts::gateway_binary()).arg(verb).arg(self.config()).output().expect("the gateway's binary")
     }
 
+    /// Runs `tidegate store ARGS --config CONFIG` to its end.
+    pub fn store(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(parts::gateway_binary());
+        command.arg("store").args(args).arg("--config").arg(self.config()).current_dir(self.folder.path());
+        command.output().expect("the gateway's binary")
+    }
+
     /// Status and body of a `GET` on the control API.
     pub fn get(&self, path: &str) -> (u16, String) {
         http::get(self.control, path).expect("an answer of the control API")

@@ -114,7 +114,7 @@ pub enum LossReason {
     Full,
     /// The stream's cap, `thin`: a coarser record stands for it.
     Thinned,
-    /// A person gave it up. In the format; nothing purges yet.
+    /// A person gave it up: `store purge`.
     Purged,
 }
 
@@ -371,6 +371,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What the store knows of itself. Cheap enough to call every second.
     fn health(&self) -> Health;
+
+    /// Writes everything that is durable now to `out`, as a pack that [`crate::sled::restore`] takes, while the store
+    /// goes on working; until it is done nothing is deleted. Blocks on the medium and on `out`.
+    fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), Error>;
 
     /// Commits what is staged and releases the medium. Further commits are refused.
     fn close(&self) -> BoxFuture<'static, Result<(), Error>>;

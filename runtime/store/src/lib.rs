@@ -13,6 +13,7 @@ mod medium;
 mod memory;
 mod metrics;
 mod options;
+mod pack;
 mod route;
 pub mod sled;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use api::*;
 pub use engine::{Engine, Step, Steps};
 pub use memory::{MemoryDisk, MemoryStore, Trouble};
 pub use options::Options;
+pub use pack::{BlockReader, BlockWriter, copy_pack};
 pub use route::partition_of;
 pub use sled::{Compacted, Offline, SledStore};
 pub use tools::{Listing, LossListing, PartitionListing, ReaderListing, Repaired};

@@ -8,6 +8,7 @@ mod outage;
 mod power_cut;
 mod restart;
 mod serial_line;
+mod store_tools;
 
 use std::time::{Duration, SystemTime};
 

@@ -74,6 +74,9 @@ impl Committer {
         if let Err(reason) = &result {
             inner.poison(reason);
         }
+        // Whoever waits for a turn hears that there is none.
+        let turns = std::mem::take(&mut inner.lock().turns);
+        drop(turns);
         inner.medium.release();
         let reason = inner.lock().poisoned.clone();
         inner.ended.send_replace(Some(reason.map_or(Ok(()), |reason| Err(Error::Poisoned(reason)))));
@@ -93,6 +96,11 @@ impl Committer {
         let declared = inner.declared().map_err(|e| e.to_string())?;
         let mut core = inner.lock();
         loop {
+            while let Some(turn) = core.turns.pop_front() {
+                drop(core);
+                turn();
+                core = inner.lock();
+            }
             let now = Instant::now();
             match self.look(&mut core, declared, now) {
                 Look::Due(group) => return Ok(Some(group)),

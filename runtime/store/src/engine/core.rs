@@ -43,6 +43,10 @@ pub(super) struct Core {
     pub(super) disk_free: Option<u64>,
     /// A commit was refused for want of disk: the committer looks at it again without being asked.
     pub(super) disk_refused: bool,
+    /// What the committer is asked to do between two groups.
+    pub(super) turns: VecDeque<super::backup::Turn>,
+    /// So many backups are under way: nothing is deleted.
+    pub(super) pins: u32,
     /// Everything ever given up, by stream and reason.
     pub(super) losses: BTreeMap<(Arc<str>, LossReason), u64>,
     pub(super) notes: Vec<String>,

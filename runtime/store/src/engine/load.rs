@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::values::{Counters, FORMAT, LossTotal, Meta, REASONS, StreamEntry, decode, encode};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use tidegate_record::{Identity, Schema};
 use tokio::sync::{Notify, watch};
@@ -76,6 +76,8 @@ pub(super) fn load(
         disk_bytes: medium.disk_bytes(),
         disk_free: medium.disk_free(),
         disk_refused: false,
+        turns: VecDeque::new(),
+        pins: 0,
         losses,
         notes,
         gaps: gaps.map(StdRng::seed_from_u64),

@@ -8,6 +8,7 @@
 //! Lock order: the core is the only lock taken while another may be; nothing is locked while it is held.
 
 mod admit;
+mod backup;
 mod committer;
 mod core;
 mod declare;
@@ -234,6 +235,10 @@ impl Store for Engine {
         self.inner.health()
     }
 
+    fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), Error> {
+        self.inner.backup(out)
+    }
+
     fn close(&self) -> BoxFuture<'static, Result<(), Error>> {
         let running = !matches!(*self.drive(), Drive::Thread(None));
         wait::close(self.inner.clone(), running)
@@ -326,6 +331,9 @@ macro_rules! forward_store {
             }
             fn health(&self) -> $crate::api::Health {
                 self.$engine.health()
+            }
+            fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), $crate::api::Error> {
+                self.$engine.backup(out)
             }
             fn close(&self) -> futures::future::BoxFuture<'static, Result<(), $crate::api::Error>> {
                 self.$engine.close()

@@ -124,7 +124,12 @@ impl Committer {
     /// near their cap.
     pub(super) fn retain(&mut self, group: &mut Group, set: &mut WriteSet, ledger: &mut Ledger) -> Result<(), String> {
         let inner = self.inner.clone();
-        let now = inner.lock().arrival.now(&*inner.options.clock);
+        let core = inner.lock();
+        if core.pins > 0 {
+            return Ok(());
+        }
+        let now = core.arrival.now(&*inner.options.clock);
+        drop(core);
         let caps = inner.caps(group)?;
         let mut left = DELETED_MAX;
         for index in 0..group.partitions.len() {

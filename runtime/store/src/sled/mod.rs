@@ -27,7 +27,7 @@ use crate::verify::{self, Report};
 use files::Folder;
 use medium::SledMedium;
 pub use offline::Offline;
-pub use rebuild::{Compacted, compact, repair};
+pub use rebuild::{Compacted, compact, purge, repair, restore};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;

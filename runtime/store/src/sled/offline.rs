@@ -2,10 +2,15 @@
 
 use super::files::Folder;
 use super::medium::SledMedium;
+use super::rebuild::Scratch;
 use super::{Failure, guarded, open_db};
 use crate::api::{Block, Error, Partition};
-use crate::medium::Medium as _;
+use crate::keys::{Key, Kind};
+use crate::medium::{Medium as _, WriteSet};
+use crate::pack::Writer;
 use crate::tools::{self, Catalogue, Listing};
+use crate::values::encode;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_record::Identity;
@@ -13,8 +18,10 @@ use tidegate_record::Identity;
 /// A store's folder, locked, with its database open and no engine on it: nothing in it changes unless it is told to.
 pub struct Offline {
     folder: Arc<Folder>,
-    medium: SledMedium,
+    medium: Arc<SledMedium>,
     catalogue: Catalogue,
+    /// Where the database is that was salvaged, until this is dropped.
+    _scratch: Option<Scratch>,
 }
 
 impl Offline {
@@ -23,10 +30,22 @@ impl Offline {
         let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
         let folder = existing(path).map_err(refuse)?;
         let medium = guarded(|| SledMedium::new(open_db(&folder)?, folder.clone()).map_err(Failure::Refused));
-        let medium = medium.map_err(|failure| refuse(words(failure)))?;
-        let catalogue = guarded(|| Catalogue::read(&medium).map_err(Failure::from));
+        let medium = Arc::new(medium.map_err(|failure| refuse(words(failure)))?);
+        let catalogue = guarded(|| Catalogue::read(&*medium).map_err(Failure::from));
         let catalogue = catalogue.map_err(|failure| refuse(words(failure)))?;
-        Ok(Offline { folder, medium, catalogue })
+        Ok(Offline { folder, medium, catalogue, _scratch: None })
+    }
+
+    /// Opens what can be read of a database that was set aside (`streams.broken-1`): a copy, made beside it for as long as
+    /// this lives.
+    pub fn open_aside(path: &Path, name: &str) -> Result<Self, Error> {
+        let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
+        let folder = lock(path).map_err(refuse)?;
+        let aside = folder.checked_aside(name).map_err(refuse)?;
+        let scratch = Scratch::of(&folder, &aside).map_err(refuse)?;
+        let medium = scratch.medium.clone();
+        let catalogue = Catalogue::read(&*medium).map_err(|error| refuse(words(error.into())))?;
+        Ok(Offline { folder, medium, catalogue, _scratch: Some(scratch) })
     }
 
     /// Gateway and epoch.
@@ -39,6 +58,68 @@ impl Offline {
         Listing::offline(&self.catalogue, self.medium.disk_bytes(), self.folder.aside())
     }
 
+    /// Writes everything in it to `out`, as a pack that [`super::restore`] takes.
+    pub fn backup(&self, out: &mut dyn Write) -> Result<(), Error> {
+        let failed = |reason: String| Error::Read { what: "the store for a backup".into(), reason };
+        let written = |error: std::io::Error| failed(error.to_string());
+        let mut pack = Writer::begin(out, &self.identity()).map_err(written)?;
+        for kind in Kind::ALL {
+            let (from, to) = Key::all(kind);
+            let mut packed = Ok(());
+            let scanned = self.medium.scan(from, to, &mut |key, value| {
+                packed = pack.entry(key, value);
+                packed.is_ok()
+            });
+            scanned.map_err(failed)?;
+            packed.map_err(written)?;
+        }
+        pack.finish().map_err(written).map(drop)
+    }
+
+    /// Moves a sink back to an offset of its stream, from where it delivers again; gives where it stood.
+    pub fn replay(&self, sink: &str, stream: &str, partition: u32, from: u64) -> Result<u64, Error> {
+        let failed = |reason: String| Error::Read { what: format!("sink {sink:?} on {stream}/{partition}"), reason };
+        let id = self.catalogue.stream(stream).map_err(failed)?;
+        let name = format!("sink/{sink}");
+        let cursors = self.catalogue.cursors.get(&(id, partition)).into_iter().flatten();
+        let found = cursors.map(|(id, at)| (*id, *at)).find(|(id, _)| self.catalogue.producers.get(id) == Some(&name));
+        let (producer, at) = found.ok_or_else(|| failed("it has read nothing there yet".into()))?;
+        let first = self.catalogue.counters.get(&(id, partition)).map_or(0, |counters| counters.first);
+        if from < first {
+            return Err(failed(format!("offset {from} is no longer stored: the oldest is {first}")));
+        }
+        if from > at {
+            return Err(failed(format!("offset {from} is ahead of it: it stands at {at}, and a replay goes back")));
+        }
+        let mut set = WriteSet::default();
+        set.put(Key::new(Kind::Cursor, id, partition, u64::from(producer)), encode(&from));
+        self.medium.write(&set).map_err(failed)?;
+        Ok(at)
+    }
+
+    /// The offset of the first record of a partition that arrived at or after a time, microseconds since the epoch by
+    /// the wall clock; the end, where there is none.
+    pub fn offset_at(&self, stream: &str, partition: u32, time: i64) -> Result<u64, Error> {
+        let failed = |reason: String| Error::Read { what: format!("stream {stream:?}"), reason };
+        let id = self.catalogue.stream(stream).map_err(failed)?;
+        let counters = self.catalogue.counters.get(&(id, partition)).copied().unwrap_or_default();
+        let mut found = None;
+        tools::blocks(&*self.medium, &self.catalogue, (id, partition), counters.first, &mut |block| {
+            let Ok(block) = block.block else { return true };
+            let mut at = block.first.0;
+            for run in &block.runs {
+                if run.wall >= time {
+                    found = Some(at);
+                    return false;
+                }
+                at += u64::from(run.rows);
+            }
+            true
+        })
+        .map_err(failed)?;
+        Ok(found.unwrap_or(counters.next))
+    }
+
     /// Visits the blocks of a stream from an offset on, partition by partition, until `visit` says false. A block that
     /// is damaged is visited as what is wrong with it.
     pub fn blocks(
@@ -49,10 +130,11 @@ impl Offline {
     ) -> Result<(), Error> {
         let failed = |reason: String| Error::Read { what: format!("stream {stream:?}"), reason };
         let id = self.catalogue.stream(stream).map_err(failed)?;
-        for (number, _) in self.catalogue.partitions(id) {
+        for (number, counters) in self.catalogue.partitions(id) {
             let partition = Partition::new(stream, number);
             let mut on = true;
-            tools::blocks(&self.medium, &self.catalogue, (id, number), at, &mut |found| {
+            let at = at.max(counters.first);
+            tools::blocks(&*self.medium, &self.catalogue, (id, number), at, &mut |found| {
                 let damaged = |reason| format!("{partition}: the block at {} is damaged: {reason}", found.key.offset);
                 on = visit(&partition, found.block.map_err(damaged));
                 on

@@ -6,8 +6,12 @@ use super::{Failure, guarded, offline, open_at, salvage};
 use crate::api::Error;
 use crate::keys::Kind;
 use crate::medium::Medium;
-use crate::tools::{Mend, Repaired, Rewrite, copy};
+use crate::pack::Reader;
+use crate::tools::{Catalogue, Mend, Repaired, Rewrite, copy};
+use crate::values::{FORMAT, Meta, decode, encode};
+use rand::Rng as _;
 use serde::Serialize;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_record::{Clock as _, SystemClock};
@@ -86,11 +90,71 @@ fn mend(folder: &Arc<Folder>, aside: Option<&str>) -> Result<Repaired, String> {
     Ok(Repaired { notes, ..report })
 }
 
+/// Gives up what a stream holds before an offset, whole blocks only: it is ledgered as `purged`, and its space is given
+/// back. Where a reader has not read it yet, only if `held` says so.
+pub fn purge(path: &Path, stream: &str, before: u64, held: bool) -> Result<Repaired, Error> {
+    let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
+    let folder = offline::existing(path).map_err(refuse)?;
+    let wall = SystemClock::default().wall();
+    let mut report = Repaired::default();
+    rewritten(&folder, |from, to| {
+        let from = from.map_err(offline::words)?;
+        let catalogue = Catalogue::read(&*from).map_err(|error| offline::words(error.into()))?;
+        let id = catalogue.stream(stream)?;
+        let readers = catalogue.partitions(id).flat_map(|(number, _)| catalogue.readers(id, number));
+        if let Some((reader, _, from)) = readers.filter(|(_, _, from)| *from < before && !held).min_by_key(|r| r.2) {
+            return Err(format!(
+                "{reader} needs stream {stream:?} from offset {from} on. Purge before {from}, or say --held to take it \
+                 from that reader"
+            ));
+        }
+        let mend = Mend::without(Some(&*from), to, "unnamed", Some((id, before)))?;
+        report = mend.finish(wall.micros, wall.trusted)?;
+        Ok(())
+    })
+    .map_err(refuse)?;
+    Ok(report)
+}
+
+/// Makes the store that a pack holds, under a new epoch: what was given since the pack was made is not given again. A
+/// store that is in the folder goes only if `replace` says so.
+pub fn restore(path: &Path, pack: &mut dyn Read, replace: bool) -> Result<(), Error> {
+    let refuse = |reason: String| Error::Open { path: path.display().to_string(), reason };
+    let folder = Arc::new(Folder::lock(path).map_err(refuse)?);
+    folder.recover().map_err(refuse)?;
+    if folder.streams().exists() && !replace {
+        return Err(refuse("there is a store in this folder already. Give another, or say --replace".into()));
+    }
+    rewritten(&folder, |_, to| {
+        let mut pack = Reader::begin(pack)?;
+        let mut out = Rewrite::of(to);
+        let mut named = false;
+        while let Some((key, value)) = pack.entry()? {
+            if key.kind != Kind::Meta {
+                out.put(key, value)?;
+                continue;
+            }
+            let (format, _) = postcard::take_from_bytes::<u32>(&value).map_err(|error| error.to_string())?;
+            if !(1..=FORMAT).contains(&format) {
+                return Err(format!("it holds a store of format {format}; this version reads formats 1 to {FORMAT}"));
+            }
+            let meta: Meta = decode(&value)?;
+            out.put(key, encode(&Meta { epoch: rand::rng().random(), ..meta }))?;
+            named = true;
+        }
+        if !named {
+            return Err("it holds no store".into());
+        }
+        out.finish()
+    })
+    .map_err(|reason| refuse(format!("the backup cannot be restored: {reason}")))
+}
+
 /// Whether the database opens.
 fn opened(folder: &Arc<Folder>) -> Result<(), Failure> {
     guarded(|| {
         let medium = SledMedium::new(open_at(&folder.streams())?, folder.clone()).map_err(Failure::Refused)?;
-        let read = crate::tools::Catalogue::read(&medium).map(drop).map_err(Failure::from);
+        let read = Catalogue::read(&medium).map(drop).map_err(Failure::from);
         medium.release();
         read
     })
@@ -122,14 +186,14 @@ fn rewritten(
 }
 
 /// What a database that does not open gave, in one that does.
-struct Scratch {
+pub(super) struct Scratch {
     folder: Arc<Folder>,
-    medium: Arc<SledMedium>,
+    pub(super) medium: Arc<SledMedium>,
     found: salvage::Yield,
 }
 
 impl Scratch {
-    fn of(folder: &Arc<Folder>, aside: &Path) -> Result<Self, String> {
+    pub(super) fn of(folder: &Arc<Folder>, aside: &Path) -> Result<Self, String> {
         let path = folder.begin_scratch()?;
         let medium = guarded(|| SledMedium::at(open_at(&path)?, &path, folder.clone()).map_err(Failure::Refused));
         let medium = Arc::new(medium.map_err(offline::words)?);

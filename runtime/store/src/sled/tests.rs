@@ -1,3 +1,4 @@
+mod copies;
 mod rebuild;
 pub(super) mod tools;
 

@@ -30,6 +30,8 @@ pub struct Repaired {
     pub brought: BTreeMap<String, u64>,
     /// Records that could not be read, by stream: given up, and in the ledger.
     pub lost: BTreeMap<String, u64>,
+    /// Records a person gave up, by stream; in the ledger too.
+    pub purged: BTreeMap<String, u64>,
     /// What else was put right, a sentence each.
     pub notes: Vec<String>,
 }
@@ -43,11 +45,23 @@ pub(crate) struct Mend<'a> {
     meta: Meta,
     ledger: Ledger,
     report: Repaired,
+    /// Blocks of this stream that end at or before this offset go.
+    purge: Option<(u32, u64)>,
 }
 
 impl<'a> Mend<'a> {
     /// Begins with what is whole in `source`; `None` begins with nothing, as a store of `gateway`.
     pub(crate) fn begin(source: Option<&dyn Medium>, out: &'a dyn Medium, gateway: &str) -> Result<Self, String> {
+        Mend::without(source, out, gateway, None)
+    }
+
+    /// As [`Mend::begin`], without the blocks of a stream that end at or before an offset: a person gives them up.
+    pub(crate) fn without(
+        source: Option<&dyn Medium>,
+        out: &'a dyn Medium,
+        gateway: &str,
+        purge: Option<(u32, u64)>,
+    ) -> Result<Self, String> {
         let mut report = Repaired::default();
         let catalogue = match source {
             Some(source) => Catalogue::read(source).map_err(|error| format!("{error:?}"))?,
@@ -61,7 +75,8 @@ impl<'a> Mend<'a> {
             fresh()
         });
         let encoder = Encoder::new().map_err(|error| error.to_string())?;
-        let mut mend = Mend { out: Rewrite::of(out), encoder, catalogue, meta, ledger: Ledger::default(), report };
+        let mut mend =
+            Mend { out: Rewrite::of(out), encoder, catalogue, meta, ledger: Ledger::default(), report, purge };
         if let Some(source) = source {
             mend.keep(source)?;
         } else {
@@ -89,10 +104,17 @@ impl<'a> Mend<'a> {
     fn keep_partition(&mut self, source: &dyn Medium, id: (u32, u32), before: Counters) -> Result<Counters, String> {
         let mut kept = Counters { first: u64::MAX, next: 0, stored: 0, bytes: 0, ..before };
         let (mut failed, mut latest) = (Ok(()), (0, 0));
+        let purge = self.purge.filter(|(stream, _)| *stream == id.0).map_or(0, |(_, before)| before);
+        let (mut purged, mut purged_to) = (0, 0);
         let out = &mut self.out;
         blocks(source, &self.catalogue, id, 0, &mut |found: Found| {
             let Ok(block) = found.block else { return true };
             if block.first.0 < kept.next {
+                return true;
+            }
+            if block.next.0 <= purge {
+                purged += block.batch.rows() as u64;
+                purged_to = block.next.0;
                 return true;
             }
             kept.first = kept.first.min(block.first.0);
@@ -109,17 +131,19 @@ impl<'a> Mend<'a> {
         self.meta.arrival = self.meta.arrival.max(latest.1);
         let name = self.name(id);
         let stands = self.catalogue.readers(id.0, id.1).iter().map(|&(_, cursor, _)| cursor).max().unwrap_or(0);
-        let next = kept.next.max(before.next).max(stands);
+        let next = kept.next.max(before.next).max(stands).max(purged_to);
         if next > before.next {
             self.report.notes.push(format!("{name}: the next offset is {next} instead of {}", before.next));
         }
         // What was appended is what was counted, and what is found beyond that.
-        kept.appended = before.appended.max(kept.stored + before.released + before.lost);
+        kept.appended = before.appended.max(kept.stored + before.released + before.lost + purged);
         kept.lost = kept.appended - before.released - kept.stored;
         kept.next = next;
         kept.first = kept.first.min(next);
         self.report.kept += kept.stored;
-        self.give_up(id, kept.lost - before.lost, (before.first, next.saturating_sub(1)));
+        self.give_up(id, LossReason::Purged, purged, (before.first, purged_to.saturating_sub(1)));
+        let damaged = kept.lost - before.lost - purged;
+        self.give_up(id, LossReason::Quarantined, damaged, (before.first, next.saturating_sub(1)));
         Ok(kept)
     }
 
@@ -176,7 +200,7 @@ impl<'a> Mend<'a> {
             counters.appended += lost;
             counters.lost += lost;
         }
-        self.give_up(to, lost, (from, counted.next.saturating_sub(1)));
+        self.give_up(to, LossReason::Quarantined, lost, (from, counted.next.saturating_sub(1)));
         Ok(())
     }
 
@@ -229,16 +253,17 @@ impl<'a> Mend<'a> {
         format!("{name}/{partition}")
     }
 
-    fn give_up(&mut self, id: (u32, u32), count: u64, offsets: (u64, u64)) {
+    fn give_up(&mut self, id: (u32, u32), reason: LossReason, count: u64, offsets: (u64, u64)) {
         if count == 0 {
             return;
         }
         let stream = self.catalogue.streams.get(&id.0).map_or("(unknown)", |entry| &entry.name).to_string();
-        *self.report.lost.entry(stream.clone()).or_default() += count;
+        let told = if reason == LossReason::Purged { &mut self.report.purged } else { &mut self.report.lost };
+        *told.entry(stream.clone()).or_default() += count;
         self.ledger.add(&Loss {
             stream: stream.into(),
             partition: id.1,
-            reason: LossReason::Quarantined,
+            reason,
             stage: "store".into(),
             count,
             offsets: Some(offsets),

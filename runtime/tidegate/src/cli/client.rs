@@ -68,6 +68,12 @@ impl Client {
         })
     }
 
+    /// An answer to be read as it comes.
+    pub(super) fn read(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Answer<'_>, String> {
+        let response = self.runtime.block_on(self.send(Method::GET, path, query))?;
+        Ok(Answer { client: self, response, piece: Vec::new(), at: 0 })
+    }
+
     async fn send(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<Response, Refused> {
         let base = &self.base;
         let mut url = url::Url::parse(base).map_err(|e| Refused::Answer(format!("{base:?} is no URL: {e}")))?;
@@ -87,6 +93,28 @@ impl Client {
         let said: Option<serde_json::Value> = serde_json::from_str(&body).ok();
         let reason = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or(body.trim());
         Err(Refused::Answer(format!("{status}: {reason}")))
+    }
+}
+
+/// An answer under way.
+pub(super) struct Answer<'a> {
+    client: &'a Client,
+    response: Response,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl std::io::Read for Answer<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.at == self.piece.len() {
+            let piece = self.client.runtime.block_on(self.response.chunk()).map_err(std::io::Error::other)?;
+            let Some(piece) = piece else { return Ok(0) };
+            (self.piece, self.at) = (piece.to_vec(), 0);
+        }
+        let count = out.len().min(self.piece.len() - self.at);
+        out[..count].copy_from_slice(&self.piece[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
     }
 }
 

@@ -127,6 +127,11 @@ mod tests {
         assert!(parsed("tidegate store ls --dir store --url http://127.0.0.1:9780").is_err());
         assert!(parsed("tidegate store repair --dir store --aside streams.broken-1").is_ok());
         assert!(parsed("tidegate store compact --config g.toml").is_ok());
+        assert!(parsed("tidegate store export readings --dir store --out x.csv --to 2026-01-31T08:00:00Z").is_ok());
+        assert!(parsed("tidegate store replay cloud --dir store --from yesterday").is_err());
+        assert!(parsed("tidegate store purge readings --dir store --before 17 --held").is_ok());
+        assert!(parsed("tidegate store backup x.pack --url http://127.0.0.1:9780").is_ok());
+        assert!(parsed("tidegate store restore x.pack --dir store --replace").is_ok());
         assert!(parsed("tidegate store verify").is_err(), "it is not guessed which store is meant");
         assert!(parsed("tidegate store verify --dir store --config g.toml").is_err());
         assert!(parsed("tidegate").is_err());

@@ -6,6 +6,7 @@
 
 mod guard;
 pub mod metrics;
+mod packs;
 mod probes;
 mod serve;
 mod shown;
@@ -54,6 +55,8 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/status", get(probes::status))
         .route("/api/v1/ledger", get(shown::ledger))
         .route("/api/v1/streams", get(shown::all))
+        .route("/api/v1/store/backup", get(packs::backup))
+        .route("/api/v1/streams/{name}/blocks", get(packs::blocks))
         .route("/api/v1/streams/{name}/tap", get(tap::tap))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: see /api/v1/status") })
         .layer(axum::middleware::from_fn(guard::guard))

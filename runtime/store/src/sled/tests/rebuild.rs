@@ -1,6 +1,6 @@
 //! Compacting and repairing.
 
-use super::tools::{change, many, numbers, read_by_s};
+use super::tools::{change, many, numbers as numbers_of, read_by_s};
 use super::*;
 use crate::values::{Counters, decode, encode};
 use rand::rngs::StdRng;
@@ -107,13 +107,18 @@ fn what_was_set_aside_comes_back_but_for_what_is_damaged() {
     wait(store.close()).unwrap();
     drop(store);
 
+    let aside = Offline::open_aside(dir.path(), "streams.broken-1").unwrap();
+    let (exported, _) = numbers_of(&aside, 0);
+    assert!(exported.len() >= 300 && exported.is_sorted(), "{}", exported.len());
+    assert!(!exported.contains(&1_000), "it is not the store that took its place");
+    drop(aside);
     let repaired = repair(dir.path(), Some("streams.broken-1")).unwrap();
     let (brought, lost) = (repaired.brought["a"], repaired.lost.get("a").copied().unwrap_or(0));
     assert_eq!(brought + lost, 390, "of 400 ten had been read: {repaired:?}");
     assert!(brought >= 300, "{repaired:?}");
     let after = verify(dir.path()).unwrap();
     assert!(after.is_sound() && after.epoch == epoch, "{:?}", after.problems);
-    let (numbers, damaged) = numbers(&Offline::open(dir.path()).unwrap(), 0);
+    let (numbers, damaged) = numbers_of(&Offline::open(dir.path()).unwrap(), 0);
     assert!(damaged.is_empty() && numbers[0] == 1_000, "what was there first is first");
     assert!(numbers[1..].is_sorted() && numbers[1] >= 10 && numbers.len() as u64 == brought + 1);
     let store = read_by_s(open(options(dir.path())).unwrap());

@@ -1,10 +1,14 @@
 //! `tidegate store`: looking at a store and working on it.
 
+mod copies;
+mod edit;
+mod export;
 mod ls;
 mod peek;
 mod place;
 mod rebuild;
 mod verify;
+mod when;
 
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -23,6 +27,16 @@ pub enum StoreCommand {
     Repair(rebuild::RepairOptions),
     /// Write the database anew and give the space of what was deleted back to the disk. The gateway must not be running
     Compact(rebuild::CompactOptions),
+    /// Write records of a stream to a file as NDJSON or CSV; beside the running gateway, too
+    Export(export::ExportOptions),
+    /// Have a sink deliver again what it has delivered, from an offset or a time on. The gateway must not be running
+    Replay(edit::ReplayOptions),
+    /// Give up the oldest records of a stream, ledgered as purged. The gateway must not be running
+    Purge(edit::PurgeOptions),
+    /// Write everything to a file, as it stands at one moment; beside the running gateway, too
+    Backup(copies::BackupOptions),
+    /// Make a store of a backup, under a new epoch. The gateway must not be running
+    Restore(copies::RestoreOptions),
 }
 
 /// Carries out a subcommand.
@@ -33,5 +47,10 @@ pub fn store(command: StoreCommand) -> ExitCode {
         StoreCommand::Verify(options) => verify::verify(&options),
         StoreCommand::Repair(options) => rebuild::repair(&options),
         StoreCommand::Compact(options) => rebuild::compact(&options),
+        StoreCommand::Export(options) => export::export(&options),
+        StoreCommand::Replay(options) => edit::replay(&options),
+        StoreCommand::Purge(options) => edit::purge(&options),
+        StoreCommand::Backup(options) => copies::backup(&options),
+        StoreCommand::Restore(options) => copies::restore(&options),
     }
 }

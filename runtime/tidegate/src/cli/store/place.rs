@@ -46,6 +46,18 @@ impl Folder {
     }
 }
 
+impl Place {
+    /// The same, of what was set aside in a folder that nobody has open.
+    pub(super) fn find_aside(&self, name: &str) -> Result<Found, ExitCode> {
+        let folder = Folder { config: self.config.clone(), dir: self.dir.clone() };
+        if self.url.is_some() {
+            return Err(failed(exit::START, "what was set aside is read from its folder: give --dir or --config"));
+        }
+        let store = Offline::open_aside(&folder.find()?, name);
+        store.map(|store| Found::Offline(Box::new(store))).map_err(|error| failed(exit::START, &error.to_string()))
+    }
+}
+
 /// A store that can be asked.
 pub(super) enum Found {
     /// A gateway has it open.

@@ -1,6 +1,7 @@
 //! The local HTTP on real sockets, over a store in memory.
 
 mod limits;
+mod packs;
 mod probes;
 mod shown;
 mod tap;
