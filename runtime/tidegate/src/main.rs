@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     memory::settle();
     match cli::parse() {
         Command::Run { file, in_memory } => cli::run(&file, if in_memory { Medium::Memory } else { Medium::Disk }),
-        Command::Check { file, json } => cli::check(&file, json),
+        Command::Check(options) => cli::check(&options),
         Command::Tap(options) => cli::tap(options),
         Command::Store(command) => cli::store(command),
         Command::Plugin(command) => cli::plugin(command),

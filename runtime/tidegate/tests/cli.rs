@@ -46,6 +46,41 @@ fn check_says_what_is_wrong_and_fails() {
     assert_eq!(said["problems"].as_array().unwrap().len(), 2);
 }
 
+#[test]
+fn an_outage_is_held_against_the_caps_and_the_disk() {
+    let config = |max_bytes: &str| {
+        format!(
+            "[gateway]\nname = \"plant-7\"\n[control]\nlisten = \"127.0.0.1:1\"\n[store]\npath = \"store\"\n\
+             max_bytes = {max_bytes:?}\n[streams.readings]\nfields = {{ temp = \"f64\" }}\nmax_bytes = \"16MiB\"\n\
+             when_full = \"thin\"\n[sources.a]\ntype = \"mqtt\"\nstream = \"readings\"\n\
+             url = \"mqtt://127.0.0.1:1\"\ntopics = [\"a\"]\nclient_id = \"a\"\n\
+             decode = {{ format = \"json\", device = \"/d\" }}\n\
+             [sinks.cloud]\ntype = \"http\"\nfrom = \"readings\"\nurl = \"http://127.0.0.1:1\"\n"
+        )
+    };
+    let (_folder, path) = file(&config("1GiB"));
+    let fits = tidegate(&["check", &path, "--outage", "1h", "--rate", "100"]);
+    assert_eq!((fits.status.code(), text(&fits.stderr)), (Some(0), String::new()));
+    let said = text(&fits.stdout);
+    assert!(said.starts_with("an outage of 60 min, at 100 records a second into each stream, as given\n"), "{said}");
+    assert!(said.contains("readings         100.0          16.0       5.5 MiB      16.0 MiB\n"), "{said}");
+
+    let short = tidegate(&["check", &path, "--outage", "72h", "--rate", "100"]);
+    let expected = "warning: streams.readings.max_bytes: 16.0 MiB last 2 h of the outage, then its oldest records become \
+                    coarser: it needs 395.5 MiB\n";
+    assert_eq!((short.status.code(), text(&short.stderr)), (Some(0), expected.into()));
+
+    let (_folder, path) = file(&config("60000GiB"));
+    let refused = tidegate(&["check", &path, "--outage", "1h", "--rate", "1"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("store.max_bytes: 58.6 TiB are more than this disk has for it: "), "{said}");
+
+    let unmeasured = tidegate(&["check", &path, "--outage", "1h"]);
+    assert_eq!(unmeasured.status.code(), Some(3));
+    assert!(text(&unmeasured.stderr).contains("Start it, or give --rate"), "{}", text(&unmeasured.stderr));
+}
+
 /// With the plugins that ship, and with files where they say there are some.
 #[test]
 fn every_shipped_configuration_passes_the_check() {

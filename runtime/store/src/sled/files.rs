@@ -177,19 +177,30 @@ impl Folder {
 
     /// Bytes free on the file system for processes like this one.
     pub(super) fn free(&self) -> Option<u64> {
-        let path = CString::new(self.path.as_os_str().as_bytes()).ok()?;
-        let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-        // SAFETY: `path` ends in NUL and lives through the call; `stat` is read only after the call filled it.
-        let stat = unsafe {
-            if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
-                return None;
-            }
-            stat.assume_init()
-        };
-        Some(stat.f_bavail * stat.f_frsize)
+        free_at(&self.path)
     }
 }
 
 fn sync_one(path: &Path) -> Result<(), String> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Bytes free for processes like this one on the file system of a folder.
+fn free_at(path: &Path) -> Option<u64> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `path` ends in NUL and lives through the call; `stat` is read only after the call filled it.
+    let stat = unsafe {
+        if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
+            return None;
+        }
+        stat.assume_init()
+    };
+    Some(stat.f_bavail * stat.f_frsize)
+}
+
+/// Bytes free for processes like this one on the file system where a folder is, or would be made.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let path = std::path::absolute(path).ok()?;
+    free_at(path.ancestors().find(|folder| folder.is_dir())?)
 }

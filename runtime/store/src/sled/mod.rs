@@ -25,6 +25,7 @@ use crate::medium::Medium as _;
 use crate::options::Options;
 use crate::verify::{self, Report};
 use files::Folder;
+pub use files::free_bytes;
 use medium::SledMedium;
 pub use offline::Offline;
 pub use rebuild::{Compacted, compact, purge, repair, restore};

@@ -1,28 +1,62 @@
 //! `tidegate check`.
 
-use super::exit;
+use super::outage::{self, Outage};
+use super::{exit, failed};
+use crate::config::units::parse_duration;
 use crate::config::{self, Config};
 use crate::topology;
+use clap::Args;
 use serde_json::json;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The configuration
+    file: PathBuf,
+    /// Print a JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+    /// Say what an outage of the upstream of this length needs (72h), on this machine, and refuse caps its disk cannot hold
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    outage: Option<Duration>,
+    /// Records a second into each stream during the outage; without it the running gateway is measured
+    #[arg(long, value_name = "RECORDS", requires = "outage")]
+    rate: Option<f64>,
+    /// How long to measure
+    #[arg(long, value_name = "DURATION", requires = "outage", default_value = "10s", value_parser = parse_duration)]
+    over: Duration,
+}
 
 /// Checks a configuration and loads its plugins; problems and warnings are printed, sorted by place.
-pub fn check(file: &Path, json: bool) -> ExitCode {
-    let (config, problems) = match config::load(file) {
+pub fn check(options: &CheckOptions) -> ExitCode {
+    let (config, mut problems) = match config::load(&options.file) {
         Ok(config) => {
             let problems = topology::check(&config);
             (Some(config), problems)
         }
         Err(errors) => (None, errors.lines()),
     };
-    let warnings = config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default();
-    if json {
+    let mut warnings = config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default();
+    let outage = options.outage.map(|lasts| Outage { lasts, rate: options.rate, over: options.over });
+    let assessed = config.as_ref().zip(outage).map(|(config, outage)| outage::assess(config, &outage)).transpose();
+    let assessed = match assessed {
+        Ok(assessed) => assessed,
+        Err(reason) => return failed(exit::START, &reason),
+    };
+    if let Some(assessed) = &assessed {
+        problems.extend(assessed.problems.iter().cloned());
+        warnings.extend(assessed.warnings.iter().cloned());
+    }
+    if options.json {
         let ok = problems.is_empty();
-        println!("{}", json!({ "ok": ok, "problems": problems, "warnings": warnings }));
+        println!("{}", json!({ "ok": ok, "problems": problems, "warnings": warnings, "outage": assessed }));
     } else {
         problems.iter().for_each(|problem| eprintln!("{problem}"));
         warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        assessed.iter().for_each(|assessed| print!("{}", assessed.lines()));
         if let Some(config) = config.filter(|_| problems.is_empty()) {
             println!("{}", summary(&config));
         }

@@ -2,12 +2,13 @@
 
 mod check;
 mod client;
+mod outage;
 mod plugin;
 mod run;
 mod store;
 mod tap;
 
-pub use check::check;
+pub use check::{CheckOptions, check};
 pub use plugin::{PluginCommand, plugin};
 pub use run::run;
 pub use store::{StoreCommand, store};
@@ -53,13 +54,7 @@ pub enum Command {
         in_memory: bool,
     },
     /// Check a configuration and the plugins it names, and say everything that is wrong
-    Check {
-        /// The configuration
-        file: PathBuf,
-        /// Print a JSON object instead of lines
-        #[arg(long)]
-        json: bool,
-    },
+    Check(CheckOptions),
     /// Print a stream of a running gateway, a JSON object a line
     Tap(TapOptions),
     /// Look at a store and work on it: beside the running gateway, or in its folder while none has it open
