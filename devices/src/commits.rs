@@ -41,12 +41,20 @@ pub(crate) trait Stock: Send + 'static {
     fn draining(&self) -> bool;
     /// The wire stands still until a commit.
     fn hurry(&self) -> bool;
+    /// There is something to store beside what is in hand, and somebody waits for it.
+    fn has_news(&self) -> bool {
+        false
+    }
     /// Whoever sent what is not acknowledged sends it again.
     fn is_sent_again(&self) -> bool {
         false
     }
     /// Adds to a parcel what goes with it.
     fn seal(&mut self, _number: u64, _parcel: &mut Parcel) {}
+    /// Every parcel up to this one is durable.
+    fn settled(&mut self, _durable: u64) {}
+    /// The commits ended: nothing more becomes durable.
+    fn closed(&mut self) {}
 }
 
 impl<S> Shared<S> {
@@ -112,6 +120,7 @@ impl<S: Stock> Commits<S> {
             self.handle.fails(State::Failed, reason, self.intake.wall());
         }
         self.shared.ended.store(true, Ordering::Release);
+        self.shared.stock().closed();
         self.shared.reader.wake();
     }
 
@@ -138,6 +147,7 @@ impl<S: Stock> Commits<S> {
                     result?;
                     if let Some(number) = number {
                         self.shared.durable.store(number, Ordering::Release);
+                        self.shared.stock().settled(number);
                         self.shared.reader.wake();
                     }
                     self.metrics.publish(&self.handle);
@@ -160,7 +170,7 @@ impl<S: Stock> Commits<S> {
             // A later parcel must not become durable: acks count up to it.
             return if self.under_way.is_empty() { Look::Done } else { Look::Nothing };
         }
-        if stock.hand().is_empty() {
+        if stock.hand().is_empty() && !stock.has_news() {
             self.since = None;
             let done = stock.draining() && self.under_way.is_empty() && self.refused.is_none();
             return if done { Look::Done } else { Look::Nothing };

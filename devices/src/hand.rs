@@ -129,6 +129,12 @@ impl Hand {
         self.letter(cause, first, bytes, wall);
     }
 
+    /// Sets a frame aside that nobody sends again.
+    pub fn set_aside_once(&mut self, cause: Cause<'_>, first: &[u8], bytes: u64, wall: Wall) {
+        self.once += 1;
+        self.set_aside(cause, first, bytes, wall);
+    }
+
     /// Gives up a frame because there is no room.
     pub fn drop_newest(&mut self) {
         self.tally.frames += 1;

@@ -15,6 +15,8 @@ pub struct Parcel {
     pub losses: Vec<Loss>,
     /// Replaces the source's state (messages that are durable but whose ack may not have been sent), where given.
     pub state: Option<Vec<u8>>,
+    /// Replaces the source's register (sessions of its devices), where given; durable no later than the rest.
+    pub register: Option<Box<[u8]>>,
     /// The source's window is full: commit at once.
     pub hurry: bool,
 }
@@ -57,6 +59,10 @@ pub trait Intake: Send + Sync + 'static {
     fn room(&self) -> BoxFuture<'static, ()>;
     /// The source's state of its last durable parcel.
     fn state(&self) -> Option<Vec<u8>>;
+    /// The source's register as it was last durable.
+    fn register(&self) -> Option<Vec<u8>> {
+        None
+    }
     /// The wall clock: the event time of records that bring none, and the bound for times in the future.
     fn wall(&self) -> Wall;
 }

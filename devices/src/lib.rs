@@ -1,15 +1,16 @@
 //! Everything that knows a sensor wire: sources, framing, decode, simulators.
 
 mod backoff;
-pub mod broker;
 mod commits;
 pub mod decode;
 pub mod framing;
 mod hand;
 mod intake;
 mod letters;
+pub mod listener;
 pub mod mqtt;
 mod options;
+mod pem;
 pub mod serial;
 pub mod simulator;
 mod source;

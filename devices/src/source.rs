@@ -1,6 +1,6 @@
 //! A source of any kind, as the gateway runs it.
 
-use crate::{Handle, Intake, mqtt, serial};
+use crate::{Handle, Intake, listener, mqtt, serial};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Source {
     /// Subscribes to a broker.
     Mqtt(Box<mqtt::Source>),
+    /// Devices connect to it.
+    Listener(Box<listener::Source>),
     /// Reads a serial port.
     Serial(Box<serial::Source>),
 }
@@ -18,6 +20,7 @@ impl Source {
     pub fn handle(&self) -> Handle {
         match self {
             Source::Mqtt(source) => source.handle(),
+            Source::Listener(source) => source.handle(),
             Source::Serial(source) => source.handle(),
         }
     }
@@ -27,6 +30,7 @@ impl Source {
     pub async fn run(self, intake: Arc<dyn Intake>, drain: CancellationToken) {
         match self {
             Source::Mqtt(source) => source.run(intake, drain).await,
+            Source::Listener(source) => source.run(intake, drain).await,
             Source::Serial(source) => source.run(intake, drain).await,
         }
     }

@@ -27,7 +27,7 @@ pub enum State {
 pub struct Status {
     /// Its name in the configuration.
     pub name: String,
-    /// `mqtt` or `serial`.
+    /// `mqtt`, `mqtt_listener` or `serial`.
     pub kind: &'static str,
     /// How it stands.
     pub state: State,
@@ -51,6 +51,10 @@ pub struct Status {
     pub unacked: u64,
     /// Times framing lost its place and found the next delimiter.
     pub resyncs: u64,
+    /// Devices that are connected to a listener.
+    pub connections: u64,
+    /// Connections a listener refused or ended because something was wrong with the device.
+    pub faults: u64,
 }
 
 /// A cheap view of a running source.
@@ -91,6 +95,8 @@ pub(crate) struct Counts {
     pub redelivered: AtomicU64,
     pub unacked: AtomicU64,
     pub resyncs: AtomicU64,
+    pub connections: AtomicU64,
+    pub faults: AtomicU64,
 }
 
 impl Handle {
@@ -118,6 +124,8 @@ impl Handle {
             redelivered: count(&counts.redelivered),
             unacked: count(&counts.unacked),
             resyncs: count(&counts.resyncs),
+            connections: count(&counts.connections),
+            faults: count(&counts.faults),
         }
     }
 
@@ -177,6 +185,7 @@ impl Handle {
 pub(crate) struct Metrics {
     counters: Vec<(metrics::Counter, Count)>,
     unacked: Option<metrics::Gauge>,
+    connections: Option<metrics::Gauge>,
 }
 
 type Count = fn(&Counts) -> &AtomicU64;
@@ -191,14 +200,19 @@ impl Metrics {
             counter("tidegate_source_dead_letters_total", |c| &c.dead_letters),
             counter("tidegate_source_dropped_frames_total", |c| &c.dropped),
         ];
-        let mqtt = handle.0.kind == "mqtt";
+        let (mqtt, listener) = (handle.0.kind != "serial", handle.0.kind == "mqtt_listener");
         counters.push(match mqtt {
             true => counter("tidegate_mqtt_redelivered_total", |c| &c.redelivered),
             false => counter("tidegate_serial_resyncs_total", |c| &c.resyncs),
         });
         let unacked =
             mqtt.then(|| metrics::gauge!("tidegate_mqtt_unacked_messages", "source" => handle.name().to_owned()));
-        Metrics { counters, unacked }
+        let connections =
+            listener.then(|| metrics::gauge!("tidegate_listener_connections", "source" => handle.name().to_owned()));
+        if listener {
+            counters.push(counter("tidegate_listener_faults_total", |c| &c.faults));
+        }
+        Metrics { counters, unacked, connections }
     }
 
     /// Once a parcel, not once a record.
@@ -208,6 +222,9 @@ impl Metrics {
         }
         if let Some(unacked) = &self.unacked {
             unacked.set(handle.counts().unacked.load(Ordering::Relaxed) as f64);
+        }
+        if let Some(connections) = &self.connections {
+            connections.set(handle.counts().connections.load(Ordering::Relaxed) as f64);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Custody, Mosquitto, Running, certificates, eventually, free_port, publish_readings};
+use common::{Custody, Mosquitto, Running, certificates, eventually, free_port};
 use std::process::Command;
 use tidegate_devices::State;
 use tidegate_devices::mqtt::{Options, Version};
@@ -106,32 +106,4 @@ async fn a_refused_filter_is_said() {
     source.connected().await;
     // mosquitto grants what it will not deliver; other brokers answer with a code, which the status shows.
     assert_eq!(source.drain().await.state, State::Stopped);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_embedded_broker_serves_both_versions_and_names_a_taken_port() {
-    use tidegate_devices::broker::{Broker, Options as BrokerOptions};
-    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let broker =
-        Broker::start(&BrokerOptions { listen: any, listen_v5: any, ..Default::default() }).expect("free ports");
-    for (version, port) in [(Version::V311, broker.listen.port()), (Version::V5, broker.listen_v5.port())] {
-        let custody = Custody::quick();
-        let options = Options {
-            url: format!("mqtt://127.0.0.1:{port}"),
-            topics: vec!["sensors/#".into()],
-            client_id: format!("gateway-{port}"),
-            version,
-            decode: common::decode(),
-            ..Default::default()
-        };
-        let source = Running::mqtt(options, &custody);
-        source.connected().await;
-        publish_readings(broker.listen.port(), 0..50).await;
-        eventually(|| custody.temps().len(), |&n| n == 50).await;
-        eventually(|| source.handle.status().unacked, |&n| n == 0).await;
-        source.crash().await;
-    }
-    let again = BrokerOptions { listen: broker.listen, listen_v5: any, ..Default::default() };
-    let error = Broker::start(&again).unwrap_err().to_string();
-    assert!(error.starts_with(&format!("listen = {}: ", broker.listen)) && error.contains("another broker"), "{error}");
 }

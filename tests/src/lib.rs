@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails its test by panicking")]
 
 pub mod accounts;
+pub mod exact;
 pub mod gateway;
 pub mod http;
 pub mod kafka;

@@ -7,7 +7,7 @@ use crate::{bench, demo, fuzz, setup, suite, torture};
 /// What to do.
 #[derive(clap::Subcommand)]
 pub enum Verb {
-    /// The gateway on this machine: embedded broker, simulated devices, a local upstream; Ctrl-C ends it
+    /// The gateway on this machine: simulated devices that connect to it, a local upstream; Ctrl-C ends it
     Demo(demo::Options),
     /// Lints and every test, the end-to-end ones against real parts
     Test(suite::Options),

@@ -1,11 +1,9 @@
 //! TLS towards the broker.
 
 use super::Options;
-use rumqttc::tokio_rustls::rustls::pki_types::CertificateDer;
-use rumqttc::tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use crate::pem;
 use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rumqttc::{TlsConfiguration, Transport};
-use std::path::Path;
 use std::sync::Arc;
 
 /// A TLS transport that trusts `ca_file`, or the system where there is none. The error is a sentence.
@@ -13,7 +11,7 @@ pub(super) fn transport(options: &Options) -> Result<Transport, String> {
     let mut roots = RootCertStore::empty();
     match &options.ca_file {
         Some(path) => {
-            for certificate in certificates(path)? {
+            for certificate in pem::certificates("ca_file", path)? {
                 roots.add(certificate).map_err(|error| format!("ca_file {}: {error}", path.display()))?;
             }
         }
@@ -32,14 +30,4 @@ pub(super) fn transport(options: &Options) -> Result<Transport, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(config))))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = std::fs::read(path).map_err(|error| format!("ca_file {}: {error}", path.display()))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(format!("ca_file {} holds no PEM certificate", path.display())),
-        Err(error) => Err(format!("ca_file {} is not PEM: {error}", path.display())),
-    }
 }

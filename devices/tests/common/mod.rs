@@ -180,6 +180,7 @@ struct Inner {
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
     durable: usize,
     state: Option<Vec<u8>>,
+    register: Option<Vec<u8>>,
     hold: bool,
     full: bool,
     failed: bool,
@@ -205,12 +206,28 @@ impl Custody {
         Arc::new(custody)
     }
 
+    /// The next run of a gateway that had this one, with everything durable that it holds to be.
+    pub fn after(before: &Custody) -> Arc<Self> {
+        let (custody, before) = (Self::default(), before.inner.lock().unwrap());
+        {
+            let mut inner = custody.inner.lock().unwrap();
+            (inner.state, inner.register) = (before.state.clone(), before.register.clone());
+        }
+        Arc::new(custody)
+    }
+
+    /// From now on nothing is durable until [`Custody::release`].
+    pub fn hold(&self) {
+        self.inner.lock().unwrap().hold = true;
+    }
+
     /// Makes everything durable, now and from now on.
     pub fn release(&self) {
         let mut inner = self.inner.lock().unwrap();
         inner.hold = false;
         inner.durable = inner.parcels.len();
         inner.state = inner.parcels.iter().rev().find_map(|p| p.state.clone());
+        inner.register = inner.parcels.iter().rev().find_map(|p| p.register.clone().map(Vec::from));
         for receipt in inner.waiting.drain(..) {
             _ = receipt.send(Ok(()));
         }
@@ -279,7 +296,7 @@ impl Intake for Custody {
         if inner.full && !(parcel.records.is_empty() && parcel.dead_letters.is_empty()) {
             return Err(Refusal::Full(parcel));
         }
-        let state = parcel.state.clone();
+        let (state, register) = (parcel.state.clone(), parcel.register.clone().map(Vec::from));
         inner.parcels.push(parcel);
         if inner.hold {
             let (tell, receipt) = oneshot::channel();
@@ -288,6 +305,7 @@ impl Intake for Custody {
         }
         inner.durable += 1;
         inner.state = state.or(inner.state.take());
+        inner.register = register.or(inner.register.take());
         Ok(Box::pin(std::future::ready(Ok(()))))
     }
 
@@ -298,6 +316,10 @@ impl Intake for Custody {
 
     fn state(&self) -> Option<Vec<u8>> {
         self.inner.lock().unwrap().state.clone()
+    }
+
+    fn register(&self) -> Option<Vec<u8>> {
+        self.inner.lock().unwrap().register.clone()
     }
 
     fn wall(&self) -> Wall {
@@ -351,9 +373,11 @@ impl Running {
 
 /// A certificate authority of a test, and a certificate it signed for `name`: PEM files `ca`, `cert`, `key` in `dir`.
 pub fn certificates(dir: &std::path::Path, name: &str) -> PathBuf {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
     let mut authority = CertificateParams::new(vec![]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate that has its issuer's name for one that signed itself.
+    authority.distinguished_name.push(DnType::CommonName, "authority of a test");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.into()]).unwrap().signed_by(&key, &authority).unwrap();

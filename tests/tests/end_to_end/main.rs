@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod custody;
+mod listener;
 mod outage;
 mod power_cut;
 mod restart;

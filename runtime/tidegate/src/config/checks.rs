@@ -6,7 +6,6 @@ use super::suggest::did_you_mean;
 use super::{Config, SourceConfig, SourceKind, StreamConfig, url};
 use std::collections::{BTreeMap, HashSet};
 use tidegate_devices::decode::Format;
-use tidegate_devices::mqtt::Version;
 use tidegate_record::{Schema, streams};
 
 /// Notes everything that does not fit together.
@@ -82,7 +81,7 @@ impl<'c> Checks<'c> {
                         self.context.problem_at(&path("port"), format!("sources.{other} reads this port already"));
                     }
                 }
-                SourceKind::Mqtt(_) => {}
+                SourceKind::Mqtt(_) | SourceKind::Listener(_) => {}
             }
         }
     }
@@ -200,26 +199,14 @@ impl<'c> Checks<'c> {
     }
 
     fn addresses(&self) {
-        let Some(broker) = &self.config.broker else { return };
-        for (path, listen) in [("broker.listen", broker.listen), ("broker.listen_v5", broker.listen_v5)] {
-            if listen == self.config.control.listen && listen.port() != 0 {
-                self.context.problem_at(path, format!("{listen} is control.listen already"));
-            }
-        }
+        let mut taken = BTreeMap::from([(self.config.control.listen, "control.listen".to_owned())]);
         for source in &self.config.sources {
-            let SourceKind::Mqtt(options) = &source.kind else { continue };
-            let Some((host, port)) = url::place(&options.url) else { continue };
-            let speaks = |listen: std::net::SocketAddr| listen.port() == port && listen.ip().to_string() == host;
-            let wrong = match options.version {
-                Version::V5 => speaks(broker.listen).then_some(("3.1.1", broker.listen_v5)),
-                Version::V311 => speaks(broker.listen_v5).then_some(("5", broker.listen)),
-            };
-            if let Some((version, other)) = wrong {
-                let message = format!(
-                    "the embedded broker speaks MQTT {version} there: take {other}, or version = \"{version}\""
-                );
-                self.context.problem_at(&format!("sources.{}.url", source.name), message);
+            let SourceKind::Listener(options) = &source.kind else { continue };
+            let path = format!("sources.{}.listen", source.name);
+            if let Some(other) = taken.get(&options.listen) {
+                self.context.problem_at(&path, format!("{} is {other} already", options.listen));
             }
+            taken.insert(options.listen, path);
         }
     }
 

@@ -13,6 +13,7 @@ mod interpolate;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod mqtt;
+mod mqtt_listener;
 mod pipelines;
 mod plugins;
 mod secret;
@@ -64,8 +65,6 @@ pub struct Config {
     pub store: tidegate_store::Options,
     /// Every stream: those declared, those pipelines make, `dead_letters` and `ledger`.
     pub streams: Vec<StreamConfig>,
-    /// The embedded broker, where there is one.
-    pub broker: Option<tidegate_devices::broker::Options>,
     /// The sources.
     pub sources: Vec<SourceConfig>,
     /// The pipelines.
@@ -127,7 +126,6 @@ fn read<'c>(path: &Path, table: &'c DeTable<'c>, context: &'c Context<'c>) -> Co
             control: gateway::control(root),
             plugins: plugins::read(root),
             streams: streams::read(root),
-            broker: sources::broker(root),
             sources: sources::read(root, max_future),
             pipelines: pipelines::read(root),
             sinks: sinks::read(root),

@@ -10,7 +10,7 @@ use tidegate_devices::{Ack, Secret};
 /// Most bytes a topic filter or client id may have.
 const NAME_BYTES_MAX: usize = 65_535;
 /// Most filters a source may subscribe to.
-const TOPICS_MAX: usize = 1_000;
+const TOPICS_MAX: usize = tidegate_devices::mqtt::TOPICS_MAX;
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
@@ -73,7 +73,7 @@ pub(super) fn acks(section: &mut Section<'_>) -> Ack {
     ack
 }
 
-fn packet_bytes_max(section: &mut Section<'_>, default: u32) -> u32 {
+pub(super) fn packet_bytes_max(section: &mut Section<'_>, default: u32) -> u32 {
     let limits = Size::kib(1)..=Size::mib(16);
     section.within("packet_bytes_max", Size(default.into()), limits).0.try_into().unwrap_or(default)
 }
@@ -92,7 +92,12 @@ fn client_id(section: &mut Section<'_>) -> String {
 }
 
 fn topics(section: &mut Section<'_>) -> Vec<String> {
-    let topics: Vec<String> = section.needed("topics").unwrap_or_default();
+    let topics = section.needed("topics").unwrap_or_default();
+    filters(section, topics)
+}
+
+/// Checks the filters of `topics`.
+pub(super) fn filters(section: &Section<'_>, topics: Vec<String>) -> Vec<String> {
     if section.has("topics") && !(1..=TOPICS_MAX).contains(&topics.len()) {
         section.problem("topics", format!("{} filters are outside of 1 to {TOPICS_MAX}", topics.len()));
     }

@@ -1,10 +1,9 @@
-//! `[sources.NAME]` and `[broker]`: what brings frames in.
+//! `[sources.NAME]`: what brings frames in.
 
 use super::section::Section;
-use super::units::Size;
-use super::{mqtt, serial};
+use super::{mqtt, mqtt_listener, serial};
 use std::time::Duration;
-use tidegate_devices::{DecodeOptions, broker};
+use tidegate_devices::DecodeOptions;
 
 /// A source as configured.
 #[derive(Debug, Clone)]
@@ -22,6 +21,8 @@ pub struct SourceConfig {
 pub enum SourceKind {
     /// Subscribes to an MQTT broker.
     Mqtt(tidegate_devices::mqtt::Options),
+    /// Devices connect to it.
+    Listener(tidegate_devices::listener::Options),
     /// Reads a serial port.
     Serial(tidegate_devices::serial::Options),
 }
@@ -31,16 +32,25 @@ impl SourceConfig {
     pub fn decode(&self) -> &DecodeOptions {
         match &self.kind {
             SourceKind::Mqtt(options) => &options.decode,
+            SourceKind::Listener(options) => &options.decode,
             SourceKind::Serial(options) => &options.decode,
         }
     }
 }
 
+/// What the section of earlier versions is answered.
+const BROKER: &str = "there is no embedded broker any more: devices connect straight to a source. Write a section \
+                      [sources.NAME] with type = \"mqtt_listener\", listen, stream and a decode section, in place of \
+                      [broker] and of the mqtt source that subscribed to it; it speaks MQTT 3.1.1 and 5 on one port";
+
 /// The sources in the order of the file.
 pub(super) fn read(root: &mut Section<'_>, max_future: Duration) -> Vec<SourceConfig> {
+    root.not_here(&["broker"], BROKER);
     let sources = root.named("sources", |name, section| {
         let stream = section.needed_text("stream");
-        let read: Option<Reader> = section.needed_word("type", &[("mqtt", read_mqtt), ("serial", read_serial)]);
+        let kinds: [(&str, Reader); 3] =
+            [("mqtt", read_mqtt), ("mqtt_listener", read_listener), ("serial", read_serial)];
+        let read = section.needed_word("type", &kinds);
         let Some(read) = read else {
             section.ignore();
             return None;
@@ -56,27 +66,10 @@ fn read_mqtt(section: &mut Section<'_>, max_future: Duration) -> SourceKind {
     SourceKind::Mqtt(mqtt::read(section, max_future))
 }
 
-fn read_serial(section: &mut Section<'_>, max_future: Duration) -> SourceKind {
-    SourceKind::Serial(serial::read(section, max_future))
+fn read_listener(section: &mut Section<'_>, max_future: Duration) -> SourceKind {
+    SourceKind::Listener(mqtt_listener::read(section, max_future))
 }
 
-/// The embedded broker, where there is one.
-pub(super) fn broker(root: &mut Section<'_>) -> Option<broker::Options> {
-    root.optional("broker", |section| {
-        let why = "the embedded broker acknowledges devices before anything is stored and keeps its sessions in memory: \
-                   custody begins only behind it, at the source that subscribes to it";
-        section.context.warning_at("broker", why);
-        let default = broker::Options::default();
-        let payload_bytes_max = Size(default.payload_bytes_max as u64);
-        let options = broker::Options {
-            listen: section.or("listen", default.listen),
-            listen_v5: section.or("listen_v5", default.listen_v5),
-            connections_max: section.within("connections_max", default.connections_max, 1..=10_000),
-            payload_bytes_max: section.within("payload_bytes_max", payload_bytes_max, Size(128)..=Size::mib(64)).0 as usize,
-        };
-        if options.listen == options.listen_v5 {
-            section.problem("listen_v5", "the same as listen: MQTT 5 needs a port of its own");
-        }
-        options
-    })
+fn read_serial(section: &mut Section<'_>, max_future: Duration) -> SourceKind {
+    SourceKind::Serial(serial::read(section, max_future))
 }

@@ -38,6 +38,8 @@ fn well() -> Sight {
         redelivered: 0,
         unacked: 0,
         resyncs: 0,
+        connections: 0,
+        faults: 0,
     };
     let pipeline = tidegate_pipeline::Status {
         state: PipelineState::Running,

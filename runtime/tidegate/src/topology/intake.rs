@@ -14,6 +14,8 @@ pub struct StoreIntake {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     session: Session,
+    /// The session `source/NAME/devices`, whose state is the register of a listener's sessions, once there is one.
+    devices: Mutex<Option<Session>>,
     stream: Arc<str>,
     /// Wall clock minus boot clock as the stream's last records had it, where there are any.
     remembered: Option<i64>,
@@ -26,7 +28,40 @@ impl StoreIntake {
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, source: &str, stream: &str) -> Result<Self, Error> {
         let session = store.attach(&format!("source/{source}"))?;
         let remembered = last_wall(&*store, stream)?.map(|wall| wall.saturating_sub(clock.boot()));
-        Ok(StoreIntake { store, clock, session, stream: stream.into(), remembered, full: Mutex::new(None) })
+        let devices = Mutex::new(None);
+        Ok(StoreIntake { store, clock, session, devices, stream: stream.into(), remembered, full: Mutex::new(None) })
+    }
+
+    /// Commits a register: before the parcel it came with, so that it is durable no later.
+    fn commit_register(&self, register: Vec<u8>) -> Result<(), Refusal> {
+        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = match devices.take() {
+            Some(session) => session,
+            None => {
+                let attached = self.store.attach(&self.devices_name());
+                attached.map_err(|error| Refusal::Failed(error.to_string()))?
+            }
+        };
+        let mut commit = Commit::by(devices.insert(session));
+        commit.state = Some(register);
+        match self.store.commit(commit) {
+            // Its receipt is that of the parcel behind it.
+            Ok(_) => Ok(()),
+            Err(StoreRefusal::Full(..)) => Err(Refusal::Failed("no room for what takes none".into())),
+            Err(StoreRefusal::Failed(error)) => Err(Refusal::Failed(error.to_string())),
+        }
+    }
+
+    fn devices_name(&self) -> String {
+        format!("{}/devices", self.session.producer)
+    }
+
+    fn state_of(&self, producer: &str) -> Option<Vec<u8>> {
+        self.store.state(producer).unwrap_or_else(|error| {
+            // Without it redelivered messages are taken in twice; nothing is lost.
+            tracing::warn!(source = producer, "the source's state cannot be read: {error}");
+            None
+        })
     }
 
     fn loss(&self, loss: &SourceLoss) -> Loss {
@@ -46,7 +81,10 @@ impl StoreIntake {
 }
 
 impl Intake for StoreIntake {
-    fn commit(&self, parcel: Parcel) -> Result<Receipt, Refusal> {
+    fn commit(&self, mut parcel: Parcel) -> Result<Receipt, Refusal> {
+        if let Some(register) = parcel.register.take() {
+            self.commit_register(register.into())?;
+        }
         let mut commit = Commit::by(&self.session);
         let append = |stream: &Arc<str>, batch: &Arc<Batch>| Append { stream: stream.clone(), batch: batch.clone() };
         let dead_letters: Arc<str> = streams::DEAD_LETTERS.into();
@@ -71,11 +109,11 @@ impl Intake for StoreIntake {
     }
 
     fn state(&self) -> Option<Vec<u8>> {
-        self.store.state(&self.session.producer).unwrap_or_else(|error| {
-            // Without it redelivered messages are taken in twice; nothing is lost.
-            tracing::warn!(source = &*self.session.producer, "the source's state cannot be read: {error}");
-            None
-        })
+        self.state_of(&self.session.producer)
+    }
+
+    fn register(&self) -> Option<Vec<u8>> {
+        self.state_of(&self.devices_name())
     }
 
     /// A clock that nobody has set goes on from the last records: a reading without a time of its own would be late else,

@@ -12,7 +12,7 @@ use crate::config::{Config, SinkConfig, SinkKind, SourceConfig, SourceKind};
 use crate::http;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_devices::{Source, broker, mqtt, serial};
+use tidegate_devices::{Source, listener, mqtt, serial};
 use tidegate_pipeline::Pipeline;
 use tidegate_record::{Clock, Schema};
 use tidegate_sinks::http::Http;
@@ -73,7 +73,6 @@ pub struct Gateway {
     sinks: Vec<JoinHandle<()>>,
     control: JoinHandle<()>,
     address: std::net::SocketAddr,
-    _broker: Option<broker::Broker>,
 }
 
 /// One token a stage, cancelled in the order of the data.
@@ -111,7 +110,6 @@ impl Gateway {
             built.push((name, pipeline));
         }
         let forwards = build_sinks(&config, &store, &clock, &mut view)?;
-        let broker = config.broker.as_ref().map(broker::Broker::start).transpose().map_err(StartError::one)?;
         let mut sources = Vec::new();
         for source in &config.sources {
             let built = build_source(source, &schemas).map_err(StartError::one)?;
@@ -132,7 +130,7 @@ impl Gateway {
         let pipelines = pipelines.collect::<Result<_, _>>()?;
         let sources = sources.into_iter().map(|(s, intake)| tokio::spawn(s.run(intake, drain.sources.clone())));
         let sources = sources.collect();
-        Ok(Gateway { store, drain, sources, pipelines, sinks, control, address, _broker: broker })
+        Ok(Gateway { store, drain, sources, pipelines, sinks, control, address })
     }
 
     /// Where the local HTTP listens.
@@ -253,6 +251,9 @@ fn build_source(source: &SourceConfig, schemas: &[(String, Arc<Schema>)]) -> Res
     Ok(match &source.kind {
         SourceKind::Mqtt(options) => {
             Source::Mqtt(Box::new(mqtt::Source::build(&source.name, options.clone(), schema).map_err(error)?))
+        }
+        SourceKind::Listener(options) => {
+            Source::Listener(Box::new(listener::Source::build(&source.name, options.clone(), schema).map_err(error)?))
         }
         SourceKind::Serial(options) => {
             Source::Serial(Box::new(serial::Source::build(&source.name, options.clone(), schema).map_err(error)?))

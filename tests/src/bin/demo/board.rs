@@ -1,7 +1,7 @@
 //! What the terminal shows.
 
 use crate::events::{Event, Events};
-use crate::scene::{self, BROKER, CONTROL, Scene, UPSTREAM};
+use crate::scene::{self, CONTROL, LISTENER, Scene, UPSTREAM};
 use crate::tally::Tally;
 use serde_json::Value;
 use tidegate_tests::parts;
@@ -14,7 +14,7 @@ pub fn welcome(scene: &Scene) {
         "
 The gateway runs {config} (its log: {log})
   devices   50 climate sensors over MQTT, a meter on a pseudo serial port
-  broker    mqtt://{BROKER}, embedded in the gateway
+  listener  mqtt://{LISTENER}, which acknowledges what is durable
   control   http://{CONTROL}/readyz  /metrics  /api/v1/status
   upstream  http://{UPSTREAM}, in this process
 

@@ -16,7 +16,7 @@ const METER_RATE: f64 = 5.0;
 /// Share of readings far off: these are what the detector is to find.
 const SPIKES: f64 = 0.001;
 
-/// Publishes to the embedded broker until `stop`.
+/// Publishes to the gateway's listener until `stop`.
 pub fn sensors(url: String, stop: CancellationToken) {
     let options = Options { devices: SENSORS, rate: SENSORS_RATE, spike: SPIKES, seed: 7, ..now() };
     let publishing = PublishOptions { url, topic: "sensors".into(), client_id: "demo-sensors".into(), count: None };

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Addresses of config/quickstart.toml.
 pub const CONTROL: &str = "127.0.0.1:9780";
-pub const BROKER: &str = "127.0.0.1:1883";
+pub const LISTENER: &str = "127.0.0.1:1883";
 pub const UPSTREAM: &str = "127.0.0.1:9781";
 /// Where it delivers.
 pub const AGGREGATES: &str = "/aggregates";
@@ -46,7 +46,7 @@ pub struct Scene {
 impl Scene {
     /// Starts the upstream, the gateway and the devices. The error is a sentence.
     pub fn set() -> Result<Self, String> {
-        for address in [CONTROL, BROKER, UPSTREAM] {
+        for address in [CONTROL, LISTENER, UPSTREAM] {
             TcpListener::bind(address).map_err(|error| {
                 format!("{address} cannot be listened on ({error}): end what runs there, or the other demo")
             })?;
@@ -66,7 +66,7 @@ impl Scene {
         let mut scene =
             Scene { upstream, aggregates, anomalies, paused: false, was_paused: false, gateway, devices, folder };
         scene.wait_for_gateway()?;
-        devices::sensors(format!("mqtt://{BROKER}"), scene.devices.clone());
+        devices::sensors(format!("mqtt://{LISTENER}"), scene.devices.clone());
         meter.run(scene.devices.clone());
         Ok(scene)
     }

@@ -1,0 +1,134 @@
+//! The door: listens, and lets connections in.
+
+use super::Options;
+use super::connection::{self, Context};
+use super::stock::Stock;
+use super::tls;
+use crate::backoff::Backoff;
+use crate::commits::Shared;
+use crate::{Handle, Intake, State};
+use rumqttc::tokio_rustls::TlsAcceptor;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Connections that have not introduced themselves, beside those of devices: more wait in the system's queue.
+const STRANGERS_MAX: usize = 64;
+/// How often sessions are looked through for those whose time is over.
+const SWEEP: Duration = Duration::from_secs(60);
+/// The wait after the system refused a connection (too many open files).
+const REFUSED: Duration = Duration::from_millis(100);
+
+pub(super) struct Door {
+    context: Arc<Context>,
+}
+
+impl Door {
+    pub fn new(
+        options: Options,
+        shared: Arc<Shared<Stock>>,
+        intake: Arc<dyn Intake>,
+        handle: Handle,
+        drain: CancellationToken,
+    ) -> Self {
+        let (options, began, faults) = (Arc::new(options), Instant::now(), Default::default());
+        Door { context: Arc::new(Context { options, shared, intake, handle, drain, began, faults }) }
+    }
+
+    /// Runs until drained, or until the store fails; then until every connection has ended.
+    pub async fn run(self) {
+        let mut connections = JoinSet::new();
+        let drain = self.context.drain.clone();
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => {}
+            () = self.ended() => {}
+            () = self.serve(&mut connections) => {}
+        }
+        if drain.is_cancelled() {
+            let mut stock = self.context.shared.stock();
+            stock.draining = true;
+            stock.sessions.ring_all();
+        }
+        self.context.shared.work.notify_one();
+        while connections.join_next().await.is_some() {}
+    }
+
+    /// Opens the door and lets everyone in.
+    async fn serve(&self, connections: &mut JoinSet<()>) {
+        let Context { options, shared, handle, began, .. } = &*self.context;
+        let (listener, tls) = self.opened().await;
+        tracing::info!(source = handle.name(), listen = %options.listen, tls = tls.is_some(), "listening");
+        handle.stands(State::Connected, self.context.intake.wall());
+        handle.works();
+        let room = Arc::new(Semaphore::new(options.connections_max + STRANGERS_MAX));
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                accepted = accept(&listener, &room) => {
+                    let Some((stream, peer, permit)) = accepted else { continue };
+                    let (context, tls) = (self.context.clone(), tls.clone());
+                    connections.spawn(async move {
+                        connection::serve(stream, peer, tls, context).await;
+                        drop(permit);
+                    });
+                }
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                _ = sweep.tick() => shared.stock().sweep(began.elapsed()),
+            }
+        }
+    }
+
+    /// The socket and what TLS needs, tried again while they are not to be had.
+    async fn opened(&self) -> (TcpListener, Option<TlsAcceptor>) {
+        let Context { options, handle, intake, .. } = &*self.context;
+        let mut backoff = Backoff::of(handle.name());
+        loop {
+            let reason = match (TcpListener::bind(options.listen).await, tls::acceptor(options)) {
+                (Ok(listener), Ok(tls)) => return (listener, tls),
+                (Err(error), _) => {
+                    let listen = options.listen;
+                    format!("{listen} cannot be listened on: {error}; is a broker or another gateway running there?")
+                }
+                (_, Err(reason)) => reason,
+            };
+            if handle.fails(State::Retrying, reason.clone(), intake.wall()).is_power_of_two() {
+                tracing::warn!(source = handle.name(), reason, "devices cannot connect");
+            }
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    /// Resolves when the commits have ended: after a failure of the store nothing is acknowledged any more.
+    async fn ended(&self) {
+        let shared = &self.context.shared;
+        poll_fn(|cx| {
+            shared.reader.register(cx.waker());
+            if shared.ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(REFUSED).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What a device has under way: which answers may go, and which message is one we have.
+//!
+//! Sans I/O. Answers leave in the order of arrival, each when the parcel it waits for is durable. A message stays known
+//! by its packet id: at QoS 2 until its PUBCOMP is written, at QoS 1 for a while behind its PUBACK, for whether the device
+//! has read that nobody can tell. A message that comes again (DUP, same id, same bytes) on a later connection is the one
+//! we have where the device cannot have used the id for another: before its PUBACK was sent, until its PUBREL came, or
+//! where the bytes hold a time of their own, so that another message would have others.
+
+use super::end::End;
+use std::collections::{HashMap, VecDeque};
+
+/// The same count of waiting messages at so many parcels in a row is the device's window (MQTT 3.1.1 tells none).
+const LEARNED_AFTER: u32 = 3;
+
+/// A device's messages under way.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// In the order of arrival on this connection.
+    answers: VecDeque<Answer>,
+    /// So many from the front are handed to the connection.
+    handed: usize,
+    held: HashMap<u16, Held>,
+    /// QoS 1 messages whose PUBACK was written, oldest first.
+    acked: VecDeque<(u16, u64)>,
+    /// Messages taken or recognised.
+    stamp: u64,
+    /// Stamps of earlier connections are lower.
+    connection: u64,
+    /// PUBLISH at QoS 1 or 2 on this connection, without the answer that ends it.
+    under_way: usize,
+    unreleased: usize,
+    learned: Learned,
+}
+
+#[derive(Debug, Default)]
+struct Learned {
+    size: Option<usize>,
+    last: usize,
+    times: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub kind: Kind,
+    pub id: u16,
+    /// Reason code of MQTT 5.
+    pub code: u8,
+    parcel: u64,
+    stamp: u64,
+}
+
+/// An answer by the first byte of its packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// PUBACK.
+    Ack = 0x40,
+    /// PUBREC.
+    Rec = 0x50,
+    /// PUBCOMP.
+    Comp = 0x70,
+}
+
+/// A message that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    hash: u32,
+    parcel: u64,
+    stamp: u64,
+    qos_2: bool,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Not answered in full.
+    Taken,
+    /// Taken by an earlier run.
+    Restored,
+    /// Its PUBACK was written.
+    Acked,
+    /// Its PUBREL came; the parcel that forgets it.
+    Released(u64),
+}
+
+/// A message of the stored list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    pub id: u16,
+    pub hash: u32,
+    pub qos_2: bool,
+}
+
+/// What a message is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Take it, then [`Session::push`] it.
+    New,
+    /// We have it; its answer goes in its turn.
+    Again,
+}
+
+/// What came, as far as telling it from others goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub id: u16,
+    pub qos_2: bool,
+    pub dup: bool,
+    pub hash: u32,
+    /// Equal bytes are the same message: they hold a time of their own.
+    pub timed: bool,
+}
+
+impl Sent {
+    /// The answer to its PUBLISH.
+    fn kind(&self) -> Kind {
+        if self.qos_2 { Kind::Rec } else { Kind::Ack }
+    }
+
+    fn is(&self, held: &Held) -> bool {
+        let same = self.dup && held.hash == self.hash && held.qos_2 == self.qos_2;
+        same && match held.stage {
+            Stage::Taken => true,
+            Stage::Restored => self.qos_2 || self.timed,
+            Stage::Acked => self.timed,
+            Stage::Released(_) => false,
+        }
+    }
+}
+
+impl Session {
+    /// The device is connected anew: what was not answered comes again.
+    pub fn begin(&mut self) {
+        self.answers.clear();
+        (self.handed, self.under_way, self.connection) = (0, 0, self.stamp);
+    }
+
+    /// A message arrived.
+    pub fn arrive(&mut self, sent: Sent) -> Result<Arrival, End> {
+        let Some(held) = self.held.get_mut(&sent.id) else { return Ok(Arrival::New) };
+        let here = held.stamp > self.connection;
+        if sent.is(held) {
+            self.stamp += 1;
+            held.stamp = self.stamp;
+            if held.stage == Stage::Acked {
+                held.stage = Stage::Taken;
+            }
+            if !(here && sent.qos_2) {
+                self.under_way += 1;
+            }
+            let (parcel, stamp) = (held.parcel, held.stamp);
+            self.answers.push_back(Answer { kind: sent.kind(), id: sent.id, code: 0, parcel, stamp });
+            return Ok(Arrival::Again);
+        }
+        if held.qos_2 && here && matches!(held.stage, Stage::Taken) {
+            return Err(End::Protocol("a packet id that is in use at QoS 2"));
+        }
+        Ok(Arrival::New)
+    }
+
+    /// Puts a message on the list that was taken into parcel `parcel`; 0: it is answered at once.
+    pub fn push(&mut self, sent: Sent, parcel: u64, answer_after: u64) {
+        self.stamp += 1;
+        let stamp = self.stamp;
+        let held = Held { hash: sent.hash, parcel, stamp, qos_2: sent.qos_2, stage: Stage::Taken };
+        let before = self.held.insert(sent.id, held);
+        self.unreleased -= usize::from(before.is_some_and(|held| held.is_unreleased()));
+        self.unreleased += usize::from(sent.qos_2);
+        self.under_way += 1;
+        self.answers.push_back(Answer { kind: sent.kind(), id: sent.id, code: 0, parcel: answer_after, stamp });
+        if self.learned.size.is_some_and(|size| self.waiting() > size) {
+            (self.learned.size, self.learned.times) = (None, 0);
+        }
+    }
+
+    /// Puts a message on the list that is refused with `code`.
+    pub fn refuse(&mut self, sent: Sent, code: u8) {
+        self.under_way += 1;
+        self.answers.push_back(Answer { kind: sent.kind(), id: sent.id, code, parcel: 0, stamp: 0 });
+    }
+
+    /// PUBREL came. True where it must be forgotten durably, with parcel `parcel`, before PUBCOMP may go: else a restart
+    /// could take the id's next message for this one.
+    pub fn release(&mut self, id: u16, parcel: u64) -> bool {
+        let mut answer = Answer { kind: Kind::Comp, id, code: 0, parcel: 0, stamp: 0 };
+        let mut forget = false;
+        match self.held.get_mut(&id) {
+            Some(held) if held.is_unreleased() => {
+                held.stage = Stage::Released(parcel);
+                self.unreleased -= 1;
+                (answer.parcel, answer.stamp, forget) = (parcel, held.stamp, true);
+            }
+            // It was sent again, on another connection.
+            Some(Held { stage: Stage::Released(parcel), stamp, .. }) => {
+                (answer.parcel, answer.stamp) = (*parcel, *stamp);
+            }
+            // Packet identifier not found.
+            _ => answer.code = 0x92,
+        }
+        self.answers.push_back(answer);
+        forget
+    }
+
+    /// The next answer that may go, with everything up to parcel `durable` on disk.
+    pub fn next(&self, durable: u64) -> Option<Answer> {
+        self.answers.get(self.handed).filter(|answer| answer.parcel <= durable).copied()
+    }
+
+    /// The answer of [`Session::next`] was handed to the connection.
+    pub fn handed(&mut self) {
+        if let Some(answer) = self.answers.get(self.handed) {
+            self.handed += 1;
+            if answer.kind != Kind::Rec || answer.code >= 0x80 {
+                self.under_way = self.under_way.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Everything that was handed over is written. Of QoS 1 at most `recent_max` are still known from now on.
+    pub fn written(&mut self, recent_max: usize) {
+        for answer in self.answers.drain(..std::mem::take(&mut self.handed)) {
+            let Some(held) = self.held.get_mut(&answer.id).filter(|held| held.stamp == answer.stamp) else { continue };
+            match answer.kind {
+                Kind::Ack => {
+                    held.stage = Stage::Acked;
+                    self.acked.push_back((answer.id, answer.stamp));
+                }
+                Kind::Comp => drop(self.held.remove(&answer.id)),
+                Kind::Rec => {}
+            }
+        }
+        while self.acked.len() > recent_max {
+            let Some((id, stamp)) = self.acked.pop_front() else { break };
+            if self.held.get(&id).is_some_and(|held| held.stamp == stamp && held.stage == Stage::Acked) {
+                self.held.remove(&id);
+            }
+        }
+    }
+
+    /// Messages that wait for their answer.
+    pub fn waiting(&self) -> usize {
+        self.answers.len() - self.handed
+    }
+
+    /// Messages of this connection, as MQTT 5's receive maximum counts them.
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// QoS 2 messages whose PUBREL has not come.
+    pub fn unreleased(&self) -> usize {
+        self.unreleased
+    }
+
+    /// Whether the device waits for a commit: its whole window, of at most `told` messages, waits for one.
+    pub fn is_full(&self, told: usize) -> bool {
+        self.waiting() >= self.learned.size.unwrap_or(told).min(told)
+    }
+
+    /// A parcel is made: what waits now may be the device's whole window.
+    pub fn learn(&mut self) {
+        let waiting = self.waiting();
+        let Learned { size, last, times } = &mut self.learned;
+        *times = if waiting == *last { *times + 1 } else { 1 };
+        *last = waiting;
+        if *times >= LEARNED_AFTER && waiting > 0 {
+            *size = Some(waiting);
+        }
+    }
+
+    /// What a restart must know with everything up to parcel `parcel` durable.
+    pub fn known(&self, parcel: u64) -> impl Iterator<Item = Known> {
+        let known = move |(&id, held): (&u16, &Held)| {
+            let open = matches!(held.stage, Stage::Taken | Stage::Restored) && held.parcel <= parcel;
+            open.then_some(Known { id, hash: held.hash, qos_2: held.qos_2 })
+        };
+        self.held.iter().filter_map(known)
+    }
+
+    /// Takes a message of the stored list.
+    pub fn restore(&mut self, Known { id, hash, qos_2 }: Known) {
+        self.held.insert(id, Held { hash, parcel: 0, stamp: 0, qos_2, stage: Stage::Restored });
+        self.unreleased += usize::from(qos_2);
+    }
+}
+
+impl Held {
+    fn is_unreleased(&self) -> bool {
+        self.qos_2 && matches!(self.stage, Stage::Taken | Stage::Restored)
+    }
+}
+
+#[cfg(test)]
+mod tests;
