@@ -44,6 +44,8 @@ const TESTS_MAY_SLEEP: &[(&str, &str)] = &[
     ("devices/tests/common/mod.rs", "polls the state of what is under test"),
     ("tests/src/bin/bench/firehose.rs", "memory at rest is what is left after a while"),
     ("tests/src/bin/demo/events.rs", "the times of a scripted demo"),
+    ("tests/tests/simulation/world.rs", "virtual time"),
+    ("tests/tests/simulation/port.rs", "virtual time"),
 ];
 
 #[test]
