@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use tidegate_devices::mqtt::Qos;
 use tidegate_devices::mqtt::link::{Delivery, Link, Requests, Signal, Topic};
 use tokio::sync::Notify;
 
@@ -128,7 +129,7 @@ impl State {
 
     fn message(&self, packet_id: u16, seq: u64, dup: bool) -> Signal {
         Signal::Publish(Delivery {
-            qos_1: true,
+            qos: Qos::AtLeastOnce,
             dup,
             retain: false,
             packet_id,
@@ -299,7 +300,7 @@ impl Line {
             }
             Request::Subscribe(filters) => {
                 self.subscribed = true;
-                Ok(Signal::Subscribed(vec![Ok(true); filters]))
+                Ok(Signal::Subscribed(vec![Ok(Qos::AtLeastOnce); filters]))
             }
             Request::Goodbye => {
                 let mut state = lock(&self.broker.state);

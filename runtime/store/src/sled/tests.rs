@@ -1,3 +1,4 @@
+mod broken;
 mod copies;
 mod rebuild;
 pub(super) mod tools;
