@@ -68,8 +68,11 @@ pub(crate) trait Medium: Send + Sync + 'static {
     /// Bytes it takes on disk.
     fn disk_bytes(&self) -> u64;
 
-    /// Bytes free on its file system, where known.
+    /// Bytes that it can still grow by: free on its file system, or taken ahead. Where known.
     fn disk_free(&self) -> Option<u64>;
+
+    /// Takes space of its file system ahead, about so many bytes of what is left, which nobody else can fill then.
+    fn take_ahead(&self, _bytes: u64) {}
 
     /// Lets go of it; what comes after is an error.
     fn release(&self);

@@ -11,8 +11,12 @@ pub struct Health {
     pub disk_bytes: u64,
     /// The cap of those.
     pub disk_bytes_max: u64,
-    /// Bytes free on the file system, where known.
+    /// Bytes it can still grow by on its file system, those it took ahead among them. Where known.
     pub disk_free: Option<u64>,
+    /// It takes nothing in for want of disk, by its cap or its reserve. Draining goes on.
+    pub full: bool,
+    /// Not even what is in hand can be written: nothing becomes durable until somebody frees space on the file system.
+    pub waits_for_disk: bool,
     /// What was found and repaired or set aside at open, in words.
     pub notes: Vec<String>,
     /// Each partition of each stream.

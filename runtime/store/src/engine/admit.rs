@@ -38,7 +38,7 @@ impl Inner {
             return Err(Refusal::Failed(Error::Stale { producer, generation }));
         }
         for &(stream, _) in &prepared.appends {
-            if let Some(full) = self.full(&mut core, declared, Some(stream)) {
+            if let Some(full) = self.full(&core, declared, Some(stream)) {
                 return Err(Refusal::Full(Box::new(commit), full));
             }
         }
@@ -59,7 +59,7 @@ impl Inner {
 
     /// Whether an append to `stream` (or to any stream that may block) has to wait, and for what: a stream, or the
     /// whole store. What it asks is only whether there is room now, not how much: so whoever waits for room finds it.
-    pub(super) fn full(&self, core: &mut Core, declared: &Declared, stream: Option<usize>) -> Option<Option<Arc<str>>> {
+    pub(super) fn full(&self, core: &Core, declared: &Declared, stream: Option<usize>) -> Option<Option<Arc<str>>> {
         if core.staged_bytes >= self.options.staged_bytes {
             return Some(None);
         }
@@ -74,9 +74,7 @@ impl Inner {
                 return Some(Some(stream.name.clone()));
             }
         }
-        let full = self.disk_full(core);
-        core.disk_refused |= full;
-        full.then_some(None)
+        self.disk_full(core).then_some(None)
     }
 
     fn prepare(&self, declared: &Declared, commit: &Commit) -> Result<Prepared, Error> {

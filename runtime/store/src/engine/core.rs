@@ -41,8 +41,8 @@ pub(super) struct Core {
     pub(super) closing: bool,
     pub(super) disk_bytes: u64,
     pub(super) disk_free: Option<u64>,
-    /// A commit was refused for want of disk: the committer looks at it again without being asked.
-    pub(super) disk_refused: bool,
+    /// A group waits until the disk has room for it.
+    pub(super) waits_for_disk: bool,
     /// What the committer is asked to do between two groups.
     pub(super) turns: VecDeque<super::backup::Turn>,
     /// So many backups are under way: nothing is deleted.

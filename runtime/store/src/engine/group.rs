@@ -128,6 +128,7 @@ impl Committer {
                 number,
             };
             set.put(Key::only(Kind::Meta), encode(&meta));
+            self.wait_for_disk(&set)?;
             inner.medium.write(&set)?;
             inner.meters.commit(set.bytes(), inner.options.clock.boot() - began);
         }

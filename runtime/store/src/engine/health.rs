@@ -15,6 +15,8 @@ impl Inner {
             disk_bytes: core.disk_bytes,
             disk_bytes_max: self.options.max_bytes,
             disk_free: core.disk_free,
+            full: self.disk_full(&core),
+            waits_for_disk: core.waits_for_disk,
             notes: core.notes.clone(),
             losses: core.losses.iter().map(|((stream, reason), n)| (stream.to_string(), *reason, *n)).collect(),
             ..Health::default()

@@ -75,7 +75,7 @@ pub(super) fn load(
         closing: false,
         disk_bytes: medium.disk_bytes(),
         disk_free: medium.disk_free(),
-        disk_refused: false,
+        waits_for_disk: false,
         turns: VecDeque::new(),
         pins: 0,
         losses,

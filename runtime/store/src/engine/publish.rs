@@ -11,12 +11,12 @@ impl Committer {
     pub(super) fn publish(&mut self, group: Group, ledger: Ledger) {
         let inner = self.inner.clone();
         let Ok(declared) = inner.declared() else { return };
+        inner.medium.take_ahead(inner.options.reserve / 2);
         let (disk_bytes, disk_free) = (inner.medium.disk_bytes(), inner.medium.disk_free());
         let Group { commits, partitions, staged_bytes, pressed } = group;
         let mut durable = Vec::new();
         let mut core = inner.lock();
         (core.disk_bytes, core.disk_free) = (disk_bytes, disk_free);
-        core.disk_refused = false;
         core.staged_bytes = core.staged_bytes.saturating_sub(staged_bytes);
         for (index, partition) in partitions.into_iter().enumerate() {
             if !partition.blocks.is_empty() {

@@ -14,8 +14,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Most blocks deleted in one group.
-const DELETED_MAX: usize = 1024;
 /// Most blocks looked up on the medium at once.
 const LOOKED_UP_MAX: usize = 32;
 /// Most blocks known of a partition's head.
@@ -131,7 +129,7 @@ impl Committer {
         let now = core.arrival.now(&*inner.options.clock);
         drop(core);
         let caps = inner.caps(group)?;
-        let mut left = DELETED_MAX;
+        let mut left = inner.deleted_max();
         for index in 0..group.partitions.len() {
             self.delete_quarantined(index, &mut group.partitions[index], set, ledger)?;
             let cap = caps[inner.declared().map_err(|e| e.to_string())?.stream_of[index]];
@@ -139,6 +137,8 @@ impl Committer {
             if inner.stream_bytes(group, index)? > cap {
                 group.pressed |= self.thin(index, group, set, ledger)?;
             }
+            // The rest goes with the next.
+            group.pressed |= left == 0;
             let damaged = std::mem::take(&mut self.heads[index].damaged);
             if !damaged.is_empty() {
                 let mut core = inner.lock();
@@ -200,7 +200,7 @@ impl Committer {
             partition.delete(&head, declared.block_key(index, head.first), set);
             partition.counters.first = head.next;
             stream_bytes = stream_bytes.saturating_sub(head.bytes);
-            left -= 1;
+            left = left.saturating_sub(usize::from(head.parts));
         }
         lost.note(ledger);
         Ok(left)

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Most bytes of blocks made coarser in one group: read, decoded and deleted.
-const BYTES_MAX: usize = 1 << 20;
+const BYTES_MAX: usize = 512 << 10;
 /// Most blocks of those.
 const BLOCKS_MAX: usize = 1024;
 /// Most blocks looked at for it.

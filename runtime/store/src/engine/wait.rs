@@ -12,8 +12,8 @@ pub(super) fn room(inner: Arc<Inner>, stream: Option<&str>) -> BoxFuture<'static
     Box::pin(async move {
         let has_room = |inner: &Inner| {
             let Ok(declared) = inner.declared() else { return true };
-            let mut core = inner.lock();
-            core.writable().is_err() || inner.full(&mut core, declared, stream).is_none()
+            let core = inner.lock();
+            core.writable().is_err() || inner.full(&core, declared, stream).is_none()
         };
         until(&inner, &inner.room, has_room).await;
     })

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 const STREAMS: &str = "streams";
 /// Where what is salvaged is gathered, for as long as that takes.
 const SCRATCH: &str = "streams.scratch";
+/// Free bytes that opening gets by with: sled writes a snapshot of its page table.
+const NEEDED_TO_OPEN: u64 = 4 << 20;
 /// Most databases set aside that are kept: what breaks so often needs a person.
 const BROKEN_MAX: u32 = 8;
 
@@ -46,8 +48,19 @@ impl Folder {
             Err(TryLockError::Error(e)) => return Err(cannot("it cannot be locked", &e)),
         }
         let folder = Folder { path: path.to_path_buf(), _lock: lock };
+        folder.give_back_when_full();
         folder.probe().map_err(|e| cannot("it cannot be written", &e))?;
         Ok(folder)
+    }
+
+    /// Gives back what the database took ahead where nothing else is left to open it with.
+    fn give_back_when_full(&self) {
+        if self.free().is_some_and(|free| free < NEEDED_TO_OPEN)
+            && let Ok(db) = OpenOptions::new().write(true).open(self.streams().join("db"))
+        {
+            // Cut where it ends, a file loses what it was given beyond. Where that fails the probe says what is wrong.
+            let _ = db.metadata().and_then(|meta| db.set_len(meta.len()));
+        }
     }
 
     /// Writes, syncs and deletes a file, so that a read-only or full disk is known before a database is blamed for it.

@@ -5,6 +5,8 @@ use crate::keys::Key;
 use crate::medium::{Medium, PART_BYTES, WriteSet};
 use std::any::Any;
 use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,7 +18,7 @@ pub(super) struct SledMedium {
 
 struct Open {
     db: sled::Db,
-    /// The data file, for fdatasync.
+    /// The data file, for fdatasync and for space ahead.
     file: File,
     folder: Arc<Folder>,
 }
@@ -29,7 +31,8 @@ impl SledMedium {
     /// A database elsewhere in the store's folder.
     pub(super) fn at(db: sled::Db, path: &Path, folder: Arc<Folder>) -> Result<Self, String> {
         let path = path.join("db");
-        let file = File::open(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let file = File::options().read(true).write(true).open(&path);
+        let file = file.map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(SledMedium { open: RwLock::new(Some(Open { db, file, folder })) })
     }
 
@@ -88,12 +91,33 @@ impl Medium for SledMedium {
     }
 
     fn disk_free(&self) -> Option<u64> {
-        self.with(|open| Ok(open.folder.free())).ok().flatten()
+        let free = |open: &Open| Ok(open.folder.free().map(|free| free + ahead(&open.file).1));
+        self.with(free).ok().flatten()
+    }
+
+    /// What sled appends goes there first, so the space stays the store's on a disk that others fill.
+    fn take_ahead(&self, bytes: u64) {
+        let take = |open: &Open| {
+            let (end, ahead) = ahead(&open.file);
+            if ahead < bytes - bytes / 4 {
+                // SAFETY: the descriptor is open through the call, which touches no memory of ours.
+                // Some file systems cannot, and a full one has none to give: then there is that much less.
+                unsafe { libc::fallocate(open.file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, end as i64, bytes as i64) };
+            }
+            Ok(())
+        };
+        // A released medium needs no space.
+        let _ = self.with(take);
     }
 
     fn release(&self) {
         drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
     }
+}
+
+/// Where a file ends, and how many bytes it has been given beyond.
+fn ahead(file: &File) -> (u64, u64) {
+    file.metadata().map_or((0, 0), |meta| (meta.len(), (meta.blocks() * 512).saturating_sub(meta.len())))
 }
 
 fn decode(key: &[u8]) -> Result<Key, String> {

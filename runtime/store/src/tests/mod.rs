@@ -4,6 +4,7 @@ mod clocks;
 mod commits;
 mod damage;
 mod deliveries;
+mod disk_room;
 mod garbage;
 mod model;
 mod reads;

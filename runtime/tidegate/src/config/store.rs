@@ -19,6 +19,11 @@ pub(super) fn read(root: &mut Section<'_>, gateway: &str) -> (Options, Duration)
         options.max_bytes = section.within("max_bytes", Size(options.max_bytes), Size::mib(16)..=Size::gib(65_536)).0;
         options.reserve = section.within("reserve", Size(options.reserve), Size(0)..=Size::gib(1_024)).0;
         options.staged_bytes = memory(section, "staged_bytes", options.staged_bytes, Size::kib(256));
+        if options.reserve < 4 * options.staged_bytes as u64 {
+            let path = section.path_of("reserve");
+            let why = "on a full disk, what waits for a commit may have to wait until somebody frees space";
+            section.context.warning_at(&path, format!("less than four times staged_bytes: {why}"));
+        }
         options.tail_bytes = memory(section, "tail_bytes", options.tail_bytes, Size(0));
         let max_future = section.within("max_future", 3_600 * second, second..=365 * 86_400 * second);
         (options, max_future)

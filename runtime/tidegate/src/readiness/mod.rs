@@ -3,7 +3,8 @@
 //! | part | what is seen | severity |
 //! |---|---|---|
 //! | store | poisoned | not ready |
-//! | store | [`NEARLY_FULL`] percent of its cap used; only the reserve left of the file system | not ready |
+//! | store | [`NEARLY_FULL`] percent of its cap used; full for want of the reserve; commits wait for the disk | not ready |
+//! | store | less than the reserve left of the file system, and yet not full | warning |
 //! | store | full within [`FULL_SOON`] at the present rate | warning |
 //! | store | repairs at open; cursors nobody has configured; records given up lately | warning |
 //! | stream that blocks | [`NEARLY_FULL`] percent of its cap used: its sources wait or drop | not ready |

@@ -5,7 +5,7 @@ use super::{FULL_SOON, NEARLY_FULL, Reason, Seen, about};
 use crate::config::StreamConfig;
 use crate::config::units::Bytes;
 use tidegate_record::streams;
-use tidegate_store::WhenFull;
+use tidegate_store::{Health, WhenFull};
 
 pub(super) fn judge(
     seen: &Seen<'_>,
@@ -38,10 +38,7 @@ fn store(seen: &Seen<'_>, reserve: u64, samples: &Samples, reasons: &mut Vec<Rea
         let what = "it refuses writes until a restart, and nothing is acknowledged";
         reasons.push(Reason::not_ready("store", format!("poisoned: {what}: {why}")));
     }
-    if let Some(free) = health.disk_free.filter(|free| *free <= reserve) {
-        let message = format!("the file system has {} free, and {} are kept in reserve", Bytes(free), Bytes(reserve));
-        reasons.push(Reason::not_ready("store", message));
-    }
+    disk(health, reserve, reasons);
     let (used, max) = (health.disk_bytes, health.disk_bytes_max);
     let stored: u64 = health.partitions.iter().map(|partition| partition.bytes).sum();
     let amount = format!("{} of {} used", Bytes(used), Bytes(max));
@@ -52,6 +49,20 @@ fn store(seen: &Seen<'_>, reserve: u64, samples: &Samples, reasons: &mut Vec<Rea
         let message = format!("full in about {} at the present rate: {amount}", about(left));
         reasons.push(Reason::warning("store", message));
     }
+}
+
+/// The file system, which others may fill too.
+fn disk(health: &Health, reserve: u64, reasons: &mut Vec<Reason>) {
+    if health.waits_for_disk {
+        let what = "nothing becomes durable or is acknowledged until somebody frees space on it; nothing is lost";
+        return reasons.push(Reason::not_ready("store", format!("the file system is full: {what}")));
+    }
+    let Some(free) = health.disk_free.filter(|free| *free < reserve) else { return };
+    let have = format!("the file system has {} free of the {} kept in reserve", Bytes(free), Bytes(reserve));
+    reasons.push(match health.full {
+        true => Reason::not_ready("store", format!("{have}: nothing is taken in, only drained, until there is room")),
+        false => Reason::warning("store", format!("{have}: the store goes on in the space it has")),
+    });
 }
 
 fn filling(seen: &Seen<'_>, stream: &StreamConfig, samples: &Samples, reasons: &mut Vec<Reason>) {

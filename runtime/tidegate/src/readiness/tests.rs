@@ -151,8 +151,23 @@ fn a_store_that_cannot_take_more_is_not_ready() {
         &["✗ store: poisoned: it refuses writes until a restart, and nothing is acknowledged: fdatasync: I/O error"],
     );
     check(
-        |sight| sight.health.disk_free = Some(64 * MIB),
-        &["✗ store: the file system has 64.0 MiB free, and 64.0 MiB are kept in reserve"],
+        |sight| (sight.health.disk_free, sight.health.full) = (Some(60 * MIB), true),
+        &["✗ store: the file system has 60.0 MiB free of the 64.0 MiB kept in reserve: nothing is taken in, only \
+           drained, until there is room"],
+    );
+    check(
+        |sight| sight.health.disk_free = Some(60 * MIB),
+        &[
+            "! store: the file system has 60.0 MiB free of the 64.0 MiB kept in reserve: the store goes on in the space \
+           it has",
+        ],
+    );
+    check(
+        |sight| sight.health.waits_for_disk = true,
+        &[
+            "✗ store: the file system is full: nothing becomes durable or is acknowledged until somebody frees space on \
+           it; nothing is lost",
+        ],
     );
     check(
         |sight| {

@@ -95,6 +95,8 @@ fn store(health: &Health) -> Value {
         "disk_bytes": health.disk_bytes,
         "disk_bytes_max": health.disk_bytes_max,
         "disk_free_bytes": health.disk_free,
+        "full": health.full,
+        "waits_for_disk": health.waits_for_disk,
         "notes": health.notes,
         "orphans": health.orphans,
         "losses": losses.collect::<Vec<_>>(),
