@@ -94,6 +94,7 @@ pub fn start(around: &Around, store: Arc<dyn Store>, boot: u64) -> Gateway {
                 let source = serial::Source::build(&source.name, options, schema).expect("it was checked");
                 tokio::spawn(source.run_on(move |_| meter.open(), intake, drain))
             }
+            SourceKind::Listener(_) => unreachable!("the simulated gateway has none"),
         });
     }
     Gateway { store, stages: [sources, pipelines, sinks] }
