@@ -1,10 +1,10 @@
 //! What a source has in hand: decoded, and not handed to the store yet.
 
 use crate::letters::{Cause, LETTER_BYTES_MAX, Letters};
-use crate::{Decoder, Handle, Loss, LossReason, Parcel};
+use crate::{Dated, Decoder, Handle, Loss, LossReason, Parcel};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tidegate_record::{Batch, BatchBuilder, ROWS_MAX, Wall};
+use tidegate_record::{BatchBuilder, ROWS_MAX, Times, Wall};
 
 /// Most bytes of frames a source holds while the store has no room. One frame is always held.
 pub const HELD_BYTES_MAX: usize = 16 << 20;
@@ -14,8 +14,11 @@ pub const HELD_BYTES_MAX: usize = 16 << 20;
 pub(crate) struct Hand {
     decoder: Decoder,
     builder: BatchBuilder,
-    full: Vec<Arc<Batch>>,
+    full: Vec<Dated>,
     letters: Letters,
+    full_letters: Vec<Dated>,
+    /// Whether the clock was trusted when what is not full yet was taken: times of one clock go into a batch.
+    trusted: bool,
     /// The number of the parcel this will be; the first is 1.
     number: u64,
     bytes: usize,
@@ -42,7 +45,8 @@ pub(crate) struct Handful {
 impl Handful {
     /// What is lost where it is not stored: everything, or, where its sender sends it again, what cannot be.
     pub fn losses(self, is_sent_again: bool) -> Vec<Loss> {
-        let rows = self.parcel.records.iter().chain(&self.parcel.dead_letters).map(|batch| batch.rows() as u64).sum();
+        let rows =
+            self.parcel.records.iter().chain(&self.parcel.dead_letters).map(|dated| dated.batch.rows() as u64).sum();
         let mut losses = self.parcel.losses;
         // A dead letter that is not kept was counted as not decoded before.
         losses.retain(|loss| loss.reason != LossReason::Decode);
@@ -71,6 +75,8 @@ impl Hand {
             decoder,
             full: Vec::new(),
             letters: Letters::new(source),
+            full_letters: Vec::new(),
+            trusted: false,
             number: 1,
             bytes: 0,
             undecoded: 0,
@@ -95,6 +101,7 @@ impl Hand {
     #[inline]
     pub fn take(&mut self, topic: Option<&str>, origin: &str, frame: &[u8], wall: Wall) -> bool {
         self.tally.frames += 1;
+        self.mind_clock(wall);
         match self.decoder.decode(topic, frame, wall, &mut self.builder) {
             Ok(0) => false,
             Ok(records) => {
@@ -126,6 +133,7 @@ impl Hand {
     /// Sets a frame aside that framing refused: its first bytes, its true length.
     pub fn set_aside(&mut self, cause: Cause<'_>, first: &[u8], bytes: u64, wall: Wall) {
         self.tally.frames += 1;
+        self.mind_clock(wall);
         self.letter(cause, first, bytes, wall);
     }
 
@@ -148,7 +156,8 @@ impl Hand {
     }
 
     pub fn rows(&self) -> usize {
-        self.full.iter().map(|b| b.rows()).sum::<usize>() + self.builder.rows() + self.letters.rows()
+        let full = self.full.iter().chain(&self.full_letters).map(|dated| dated.batch.rows()).sum::<usize>();
+        full + self.builder.rows() + self.letters.rows()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -164,7 +173,7 @@ impl Hand {
     pub fn parcel(&mut self) -> Handful {
         // Even without rows: the dictionary would keep the devices of bad frames.
         self.cut();
-        let letters = self.letters.finish();
+        self.cut_letters();
         let mut losses = Vec::new();
         for (reason, count) in [(LossReason::Decode, self.undecoded), (LossReason::Full, self.dropped)] {
             if count > 0 {
@@ -174,8 +183,8 @@ impl Hand {
         (self.bytes, self.undecoded, self.dropped) = (0, 0, 0);
         let (number, once) = (self.number, std::mem::take(&mut self.once));
         self.number += 1;
-        let records = std::mem::take(&mut self.full);
-        let parcel = Parcel { records, dead_letters: Arc::new(letters).pieces(), losses, ..Default::default() };
+        let (records, dead_letters) = (std::mem::take(&mut self.full), std::mem::take(&mut self.full_letters));
+        let parcel = Parcel { records, dead_letters, losses, ..Default::default() };
         Handful { number, parcel, once }
     }
 
@@ -203,7 +212,28 @@ impl Hand {
         self.tally.dead_letters += 1;
     }
 
+    /// The clock was set, or lost its time: what it dated before goes into batches of its own.
+    #[inline]
+    fn mind_clock(&mut self, wall: Wall) {
+        if wall.trusted != self.trusted {
+            self.cut();
+            self.cut_letters();
+            self.trusted = wall.trusted;
+        }
+    }
+
     fn cut(&mut self) {
-        self.full.extend(Arc::new(self.builder.finish()).pieces());
+        let times = match self.decoder.reads_time() {
+            true => Times::Brought,
+            false => Times::Set { trusted: self.trusted },
+        };
+        let pieces = Arc::new(self.builder.finish()).pieces();
+        self.full.extend(pieces.into_iter().map(|batch| Dated { batch, times }));
+    }
+
+    fn cut_letters(&mut self) {
+        let times = Times::Set { trusted: self.trusted };
+        let pieces = Arc::new(self.letters.finish()).pieces();
+        self.full_letters.extend(pieces.into_iter().map(|batch| Dated { batch, times }));
     }
 }

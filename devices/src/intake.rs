@@ -2,15 +2,24 @@
 
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use tidegate_record::{Batch, Wall};
+use tidegate_record::{Batch, Times, Wall};
+
+/// Records and whose clock their event times are of.
+#[derive(Debug, Clone)]
+pub struct Dated {
+    /// At most `ROWS_MAX` records.
+    pub batch: Arc<Batch>,
+    /// One clock for all of them.
+    pub times: Times,
+}
 
 /// What a source hands over at once: it becomes durable together or not at all.
 #[derive(Debug, Clone, Default)]
 pub struct Parcel {
-    /// Decoded records for the source's stream, in order of arrival; each batch at most `ROWS_MAX`.
-    pub records: Vec<Arc<Batch>>,
+    /// Decoded records for the source's stream, in order of arrival.
+    pub records: Vec<Dated>,
     /// Dead letters (`tidegate_record::streams::dead_letters()`).
-    pub dead_letters: Vec<Arc<Batch>>,
+    pub dead_letters: Vec<Dated>,
     /// Frames or records that could not be kept at all.
     pub losses: Vec<Loss>,
     /// Replaces the source's state (messages that are durable but whose ack may not have been sent), where given.

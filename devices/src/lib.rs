@@ -18,7 +18,7 @@ mod status;
 mod words;
 
 pub use decode::{DecodeError, DecodeOptions, Decoder};
-pub use intake::{Intake, Loss, LossReason, Parcel, Receipt, Refusal};
+pub use intake::{Dated, Intake, Loss, LossReason, Parcel, Receipt, Refusal};
 pub use options::{Ack, OptionsError, Secret};
 pub use source::Source;
 pub use status::{Handle, State, Status};

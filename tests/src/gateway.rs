@@ -27,6 +27,7 @@ pub struct Gateway {
     folder: TempDir,
     control: SocketAddr,
     plugins: PathBuf,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -36,9 +37,14 @@ impl Gateway {
     pub fn configured(store: &str, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let control = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let gateway = Gateway { folder, control, plugins: parts::plugins(), process: None };
+        let gateway = Gateway { folder, control, plugins: parts::plugins(), environment: Vec::new(), process: None };
         gateway.reconfigure(store, config);
         gateway
+    }
+
+    /// Is started with these variables from now on.
+    pub fn environment(&mut self, variables: Vec<(String, String)>) {
+        self.environment = variables;
     }
 
     /// Takes plugins from another folder from the next [`Gateway::reconfigure`] on.
@@ -61,7 +67,7 @@ impl Gateway {
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "the gateway is running");
         let mut command = Command::new(parts::gateway_binary());
-        command.arg("run").arg(self.config()).env("RUST_BACKTRACE", "1");
+        command.arg("run").arg(self.config()).env("RUST_BACKTRACE", "1").envs(self.environment.clone());
         self.process = Some(Process::spawn("gateway", &mut command, &self.folder.path().join("log")));
     }
 

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod exact;
+pub mod faketime;
 pub mod gateway;
 pub mod http;
 pub mod kafka;

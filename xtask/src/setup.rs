@@ -8,8 +8,13 @@ use std::path::Path;
 /// Programs and the Debian package that brings each. Building librdkafka and OpenSSL wants make and perl; the other
 /// ones are the real parts of the end-to-end tests.
 const FOR_BUILDING: &[(&str, &str)] = &[("cc", "gcc"), ("c++", "g++"), ("make", "make"), ("perl", "perl")];
-const FOR_TESTS: &[(&str, &str)] =
-    &[("mosquitto", "mosquitto"), ("socat", "socat"), ("java", "default-jre-headless"), ("mvn", "maven")];
+const FOR_TESTS: &[(&str, &str)] = &[
+    ("mosquitto", "mosquitto"),
+    ("faketime", "faketime"),
+    ("socat", "socat"),
+    ("java", "default-jre-headless"),
+    ("mvn", "maven"),
+];
 
 /// The disks that torture makes and cuts.
 const FOR_TORTURE: &[(&str, &str)] =

@@ -269,14 +269,15 @@ impl Custody {
             other => panic!("{other:?}"),
         };
         let inner = self.inner.lock().unwrap();
-        inner.parcels.iter().flat_map(|p| &p.records).flat_map(|b| floats(b)).collect()
+        inner.parcels.iter().flat_map(|p| &p.records).flat_map(|d| floats(&d.batch)).collect()
     }
 
     /// The dead letters as JSON.
     pub fn letters(&self) -> Vec<serde_json::Value> {
         let inner = self.inner.lock().unwrap();
         let batches = inner.parcels.iter().flat_map(|p| &p.dead_letters);
-        batches.flat_map(|b| (0..b.rows()).map(|r| serde_json::to_value(b.row(r)).unwrap())).collect()
+        let rows = |b: &Batch| (0..b.rows()).map(|r| serde_json::to_value(b.row(r)).unwrap()).collect::<Vec<_>>();
+        batches.flat_map(|dated| rows(&dated.batch)).collect()
     }
 
     pub fn lost(&self, reason: LossReason) -> u64 {
@@ -288,7 +289,7 @@ impl Custody {
 impl Intake for Custody {
     fn commit(&self, parcel: Parcel) -> Result<Receipt, Refusal> {
         let mut inner = self.inner.lock().unwrap();
-        assert!(parcel.records.iter().all(|b| (1..=tidegate_record::ROWS_MAX).contains(&b.rows())));
+        assert!(parcel.records.iter().all(|b| (1..=tidegate_record::ROWS_MAX).contains(&b.batch.rows())));
         if inner.failed {
             return Err(Refusal::Failed("the store is poisoned".into()));
         }

@@ -3,7 +3,7 @@
 use crate::entry::Entry;
 use crate::mark::Verdicts;
 use crate::operator::{Context, Detect, Filter, Operator, RestoreError, SavedOperator, Transform, Trouble, Window};
-use crate::rows::Rows;
+use crate::rows::{Rows, Stamp};
 use crate::{OperatorOptions, PipelineOptions};
 use std::sync::Arc;
 use tidegate_record::{Batch, Schema};
@@ -56,8 +56,8 @@ pub enum BuildError {
 
 /// What one entry came to.
 pub(crate) struct Outcome {
-    /// Records for the output stream.
-    pub batch: Arc<Batch>,
+    /// Records for the output stream, and the commit whose clock their times are of.
+    pub batches: Vec<(Arc<Batch>, Stamp)>,
     /// What went wrong, with the operator it went wrong in.
     pub trouble: Vec<(usize, Trouble)>,
 }
@@ -99,11 +99,12 @@ impl Chain {
     /// Takes an entry through all operators. `verdicts`: what faulted at this entry when it was live.
     pub(crate) fn process(&mut self, entry: &Entry, verdicts: &Verdicts) -> Result<Outcome, Halted> {
         // Blocks keep the fields they were appended with, which may be those of an earlier configuration.
-        let mut rows = Rows::of(Batch::fitted(&entry.batch, &self.input));
+        let mut rows = Rows::of(Batch::fitted(&entry.batch, &self.input), entry.frame.map(|frame| frame.since));
         let mut trouble = Vec::new();
         for (index, operator) in self.operators.iter_mut().enumerate() {
             let verdict = verdicts.at(entry, index);
-            let mut context = Context { arrival: entry.run.arrival, verdict, trouble: Trouble::default() };
+            let (arrival, frame) = (entry.run.arrival, entry.frame);
+            let mut context = Context { arrival, frame, verdict, trouble: Trouble::default() };
             let count = &mut self.counts[index];
             count.0 += rows.batch.rows() as u64;
             rows = operator.process(rows, &mut context)?;
@@ -113,7 +114,7 @@ impl Chain {
                 trouble.push((index, context.trouble));
             }
         }
-        Ok(Outcome { batch: rows.batch, trouble })
+        Ok(Outcome { batches: rows.by_stamp(), trouble })
     }
 
     /// The arrival time at which an operator wants to be called even if nothing arrives.

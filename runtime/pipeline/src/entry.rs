@@ -1,9 +1,10 @@
 //! The unit a pipeline works in: the records of one stream that arrived in one commit.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tidegate_record::Batch;
-use tidegate_store::{Block, Position, Run};
+use tidegate_store::{Block, Position, Run, Store};
 
 /// Records of one input that arrived in one commit, or a tick.
 ///
@@ -19,15 +20,36 @@ pub(crate) struct Entry {
     pub next: Position,
     /// How it arrived.
     pub run: Run,
+    /// The clock of its event times, where the gateway set them.
+    pub frame: Option<Frame>,
     /// Its records; none for a tick.
     pub batch: Arc<Batch>,
 }
 
+/// The wall clock between two steps of it. Times of one frame can be compared; between frames lies a correction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Frame {
+    /// The commit it began with.
+    pub since: u64,
+    /// How far it was ahead of the arrival clock, microseconds.
+    pub offset: i64,
+}
+
+impl Frame {
+    /// Of a run whose times the gateway set. What is read of the log's clock here stood in it before the run did, so a
+    /// replay comes to the same.
+    fn of(run: &Run, store: &dyn Store) -> Option<Self> {
+        let commit = run.stamped?;
+        let own = Frame { since: commit, offset: run.wall.saturating_sub(run.arrival) };
+        Some(store.dating(commit).map_or(own, |dating| Frame { since: dating.since, offset: dating.offset }))
+    }
+}
+
 /// Cuts a block into entries.
-pub(crate) fn cut(input: usize, block: Block, into: &mut VecDeque<Entry>) {
+pub(crate) fn cut(input: usize, block: Block, store: &dyn Store, into: &mut VecDeque<Entry>) {
     let Block { first, next, runs, batch, .. } = block;
     if let [run] = runs[..] {
-        into.push_back(Entry { input, first, next, run, batch });
+        into.push_back(Entry { input, first, next, run, frame: Frame::of(&run, store), batch });
         return;
     }
     let (mut row, last) = (0, runs.len().saturating_sub(1));
@@ -35,7 +57,8 @@ pub(crate) fn cut(input: usize, block: Block, into: &mut VecDeque<Entry>) {
         let end = row + run.rows as usize;
         let first = Position(first.0 + row as u64);
         let next = if index == last { next } else { Position(first.0 + u64::from(run.rows)) };
-        into.push_back(Entry { input, first, next, run, batch: Arc::new(batch.slice(row..end)) });
+        let frame = Frame::of(&run, store);
+        into.push_back(Entry { input, first, next, run, frame, batch: Arc::new(batch.slice(row..end)) });
         row = end;
     }
 }

@@ -64,7 +64,7 @@ impl Merge {
             match read(&*self.store, &self.session, &input.partition, input.at)? {
                 Reading::Block(block) => {
                     input.at = block.next;
-                    entry::cut(number, block, &mut input.ahead);
+                    entry::cut(number, block, &*self.store, &mut input.ahead);
                 }
                 Reading::Nothing => {}
                 // It may bring an earlier commit than the others do.

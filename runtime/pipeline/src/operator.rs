@@ -5,6 +5,7 @@ mod filter;
 mod transform;
 mod window;
 
+use crate::entry::Frame;
 use crate::rows::Rows;
 use serde::{Deserialize, Serialize};
 use tidegate_record::{Blobs, Schema};
@@ -20,6 +21,8 @@ pub(crate) use window::Window;
 pub(crate) struct Context<'a> {
     /// Arrival time of the entry.
     pub arrival: i64,
+    /// The clock of its event times, where the gateway set them.
+    pub frame: Option<Frame>,
     /// At replay: what faulted in this operator at this entry when it was live.
     pub verdict: Option<&'a Verdict>,
     /// What went wrong now.

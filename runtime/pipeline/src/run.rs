@@ -6,12 +6,13 @@ use crate::handle::{Handle, State};
 use crate::mark::{self, Checkpoint, Mark, VERDICTS_MAX};
 use crate::merge::Merge;
 use crate::recover::recover;
+use crate::rows::Stamp;
 use crate::{PipelineOptions, trouble};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_record::{BATCH_BYTES_MAX, Batch, Clock, ROWS_MAX, Schema};
+use tidegate_record::{BATCH_BYTES_MAX, Batch, Clock, ROWS_MAX, Schema, Times};
 use tidegate_sandbox::Halted;
 use tidegate_store::{Append, Commit, Error, Partition, Position, Refusal, Session, Snapshot, Store};
 use tokio::runtime::Handle as Tokio;
@@ -237,8 +238,10 @@ impl Running {
             return Ok(Turn::Nothing);
         }
         commit.reads = self.reads();
-        commit.appends.extend(appends(&self.pipeline.options.to, &outputs));
-        let out: usize = outputs.iter().map(|b| b.rows()).sum();
+        for (append, times) in appends(&self.pipeline.options.to, &outputs) {
+            commit.append(append, times);
+        }
+        let out: usize = outputs.iter().map(|(batch, _)| batch.rows()).sum();
         self.labels.sent(out as u64);
         self.mark.counts = self.pipeline.chain.counts().to_vec();
         let newest = self.pipeline.chain.newest();
@@ -254,7 +257,12 @@ impl Running {
     }
 
     /// Takes one entry through the operators.
-    fn entry(&mut self, entry: &Entry, commit: &mut Commit, outputs: &mut Vec<Arc<Batch>>) -> Result<(), StartError> {
+    fn entry(
+        &mut self,
+        entry: &Entry,
+        commit: &mut Commit,
+        outputs: &mut Vec<(Arc<Batch>, Stamp)>,
+    ) -> Result<(), StartError> {
         let nothing = mark::Verdicts::default();
         let outcome = self.pipeline.chain.process(entry, &nothing).map_err(StartError::halted)?;
         self.positions[entry.input] = entry.next;
@@ -275,15 +283,13 @@ impl Running {
                 partition: self.merge.partition(entry.input),
                 entry,
                 plugin: self.pipeline.chain.plugin(operator),
-                wall: self.pipeline.clock.wall().micros,
+                wall: self.pipeline.clock.wall(),
             };
             report.note(&trouble, commit);
             self.labels.trouble(&trouble);
             self.pipeline.handle.update(|s| trouble::count(s, &trouble));
         }
-        if outcome.batch.rows() > 0 {
-            outputs.push(outcome.batch);
-        }
+        outputs.extend(outcome.batches.into_iter().filter(|(batch, _)| batch.rows() > 0));
         let options = &self.pipeline.options;
         let interval = i64::try_from(options.checkpoint_interval.as_micros()).unwrap_or(i64::MAX);
         self.since.force |= self.since.arrival.is_some_and(|then| arrival.saturating_sub(then) >= interval)
@@ -364,23 +370,28 @@ impl Running {
     }
 }
 
-/// Outputs joined to as few batches as fit.
-fn appends(to: &Arc<str>, outputs: &[Arc<Batch>]) -> Vec<Append> {
-    let mut groups: Vec<Vec<Arc<Batch>>> = Vec::new();
+/// Outputs joined to as few batches as fit; times of one clock in each.
+fn appends(to: &Arc<str>, outputs: &[(Arc<Batch>, Stamp)]) -> Vec<(Append, Times)> {
+    let mut groups: Vec<(Vec<Arc<Batch>>, Stamp)> = Vec::new();
     let (mut rows, mut bytes) = (usize::MAX, 0);
-    for part in outputs.iter().flat_map(|batch| batch.clone().pieces()) {
+    let pieces = outputs.iter().flat_map(|(batch, stamp)| batch.clone().pieces().into_iter().map(|p| (p, *stamp)));
+    for (part, stamp) in pieces {
         rows = rows.saturating_add(part.rows());
         bytes += part.memory_bytes();
-        if rows > ROWS_MAX || bytes > BATCH_BYTES_MAX {
-            groups.push(Vec::new());
+        let another_clock = groups.last().is_some_and(|(_, last)| *last != stamp);
+        if rows > ROWS_MAX || bytes > BATCH_BYTES_MAX || another_clock {
+            groups.push((Vec::new(), stamp));
             (rows, bytes) = (part.rows(), part.memory_bytes());
         }
-        if let Some(group) = groups.last_mut() {
+        if let Some((group, _)) = groups.last_mut() {
             group.push(part);
         }
     }
-    let join = |group: Vec<Arc<Batch>>| Batch::concat(&group);
-    groups.into_iter().filter_map(join).map(|batch| Append { stream: to.clone(), batch }).collect()
+    let join = |(group, stamp): (Vec<Arc<Batch>>, Stamp)| {
+        let append = Append { stream: to.clone(), batch: Batch::concat(&group)? };
+        Some((append, stamp.map_or(Times::Brought, Times::Of)))
+    };
+    groups.into_iter().filter_map(join).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::entry::Entry;
 use crate::handle::Status;
 use crate::operator::Trouble;
 use std::sync::Arc;
-use tidegate_record::{BatchBuilder, streams};
+use tidegate_record::{BatchBuilder, Times, Wall, streams};
 use tidegate_sandbox::Fault;
 use tidegate_store::{Append, Commit, Loss, LossReason, Partition};
 
@@ -21,7 +21,7 @@ pub(crate) struct Report<'a> {
     pub entry: &'a Entry,
     pub plugin: String,
     /// When it is noted.
-    pub wall: i64,
+    pub wall: Wall,
 }
 
 impl Report<'_> {
@@ -42,7 +42,7 @@ impl Report<'_> {
             let reason = format!("the window of {device} from {start} us on: {}", sentence(fault));
             letters.window(&reason, &self.plugin);
         }
-        commit.appends.extend(letters.finish());
+        letters.finish().for_each(|append| commit.append(append, Times::set(self.wall)));
     }
 
     fn loss(&self, reason: LossReason, rows: &[u32], commit: &mut Commit) {
@@ -109,7 +109,7 @@ impl<'a> Letters<'a> {
         b.bytes(4, &frame[..frame.len().min(FRAME_BYTES_MAX)]);
         b.integer(5, frame.len() as i64);
         let name = self.report.producer.replace('/', ":");
-        if b.end_row(&name, self.report.wall).is_err() {
+        if b.end_row(&name, self.report.wall.micros).is_err() {
             b.rollback();
         }
     }

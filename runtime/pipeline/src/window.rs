@@ -1,8 +1,14 @@
 //! Tumbling windows on event time, per device: which window a record falls into, which records are late, which windows
 //! are closed by what. Knows no plugin, no clock and no I/O.
 
+mod left;
+
 use crate::WindowOptions;
+use crate::entry::Frame;
 use crate::keys::{Keys, NO_KEY};
+use crate::rows::Stamp;
+use left::Left;
+pub(crate) use left::SavedFrames;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tidegate_record::Batch;
@@ -20,6 +26,7 @@ pub(crate) struct Windows {
     /// (arrival at which it may have been silent too long, device), one entry a device with open windows. An entry may
     /// be early (the device was heard since): it is put back when it comes up.
     idle: BTreeSet<(i64, u32)>,
+    left: Left,
 }
 
 /// One device's windows.
@@ -29,6 +36,8 @@ struct Device {
     /// Windows that end here or before are closed.
     closed_to: i64,
     last_arrival: i64,
+    /// The clock of its times, where the gateway sets them.
+    frame: Option<Frame>,
     queued: bool,
     /// Open windows by start, oldest first.
     open: Vec<Open>,
@@ -47,6 +56,8 @@ pub(crate) struct Closed {
     pub slot: u32,
     pub start: i64,
     pub end: i64,
+    /// Whose clock start and end are of.
+    pub stamp: Stamp,
     /// The row that closed it; 0 where time did.
     pub row: u32,
 }
@@ -88,6 +99,7 @@ impl Windows {
             devices: Vec::new(),
             slots: Slots::default(),
             idle: BTreeSet::new(),
+            left: Left::default(),
         }
     }
 
@@ -96,11 +108,18 @@ impl Windows {
         &self.keys
     }
 
-    /// Assigns each row to a window and closes what the rows close.
-    pub fn assign(&mut self, batch: &Batch, arrival: i64) -> Assigned {
+    /// Assigns each row to a window and closes what the rows close. `frame` is the clock of their times, where the gateway
+    /// set them: once it was stepped a device begins anew, so that no record is late and no window closes for that.
+    pub fn assign(&mut self, batch: &Batch, arrival: i64, frame: Option<Frame>) -> Assigned {
         let numbers = self.keys.number(batch);
-        let fresh =
-            Device { newest: i64::MIN, closed_to: i64::MIN, last_arrival: arrival, queued: false, open: Vec::new() };
+        let fresh = Device {
+            newest: i64::MIN,
+            closed_to: i64::MIN,
+            last_arrival: arrival,
+            frame,
+            queued: false,
+            open: Vec::new(),
+        };
         self.devices.resize(self.keys.names().len(), fresh);
         let WindowOptions { size, lateness, idle } = self.options;
         let mut out = Assigned { slots: Vec::with_capacity(batch.rows()), ..Assigned::default() };
@@ -112,6 +131,9 @@ impl Windows {
             }
             let device = &mut self.devices[key as usize];
             device.last_arrival = arrival;
+            if frame.is_some() && device.frame != frame {
+                self.left.step(key, device, frame, &self.options);
+            }
             let start = device.start_of(time, size);
             if start.saturating_add(size) <= device.closed_to {
                 out.late.push(row as u32);
@@ -152,8 +174,9 @@ impl Windows {
             }
         }
         silent.sort_unstable();
-        let mut closed = Vec::new();
+        let mut closed = self.left.due(arrival, self.options.size);
         for (_, key) in silent {
+            closed.extend(self.left.of(key, self.options.size));
             let device = &mut self.devices[key as usize];
             let end = device.open.last().map_or(i64::MIN, |o| o.start.saturating_add(self.options.size));
             device.close_to(end, self.options.size, key, 0, &mut closed);
@@ -163,7 +186,7 @@ impl Windows {
 
     /// The arrival time at which [`Windows::close_idle`] is worth calling next.
     pub fn idle_due(&self) -> Option<i64> {
-        self.idle.first().map(|&(due, _)| due)
+        self.idle.first().map(|&(due, _)| due).into_iter().chain(self.left.first_due()).min()
     }
 
     /// The windows were finished: their slots may be used again.
@@ -173,7 +196,8 @@ impl Windows {
 
     /// The slots of all open windows.
     pub fn open_slots(&self) -> Vec<u32> {
-        self.devices.iter().flat_map(|d| d.open.iter().map(|o| o.slot)).collect()
+        let open = self.devices.iter().flat_map(|d| d.open.iter().map(|o| o.slot));
+        open.chain(self.left.slots()).collect()
     }
 
     /// The newest event time seen, of all devices.
@@ -195,9 +219,18 @@ impl Windows {
         }
     }
 
+    /// What a snapshot needs beside that, where the gateway sets times.
+    pub fn save_frames(&self) -> Option<SavedFrames> {
+        let any = !self.left.is_empty() || self.devices.iter().any(|device| device.frame.is_some());
+        any.then(|| SavedFrames::new(self.devices.iter().map(|device| device.frame).collect(), &self.left))
+    }
+
     /// Goes on from a snapshot; these windows were empty before.
-    pub fn restore(&mut self, saved: Saved) {
-        for saved in saved.devices {
+    pub fn restore(&mut self, saved: Saved, frames: SavedFrames) {
+        let (devices, left) = frames.split();
+        self.left = left;
+        let frames = devices.into_iter().chain(std::iter::repeat(None));
+        for (saved, frame) in saved.devices.into_iter().zip(frames) {
             let key = self.keys.key(&saved.name);
             if key == NO_KEY {
                 continue;
@@ -210,6 +243,7 @@ impl Windows {
                 newest: saved.newest,
                 closed_to: saved.closed_to,
                 last_arrival: saved.last_arrival,
+                frame,
                 queued,
                 open: saved.open,
             });
@@ -257,12 +291,14 @@ impl Device {
         }
         self.closed_to = to;
         let ends = |o: &Open| o.start.saturating_add(size);
+        let stamp = self.frame.map(|frame| frame.since);
         let count = self.open.iter().take_while(|o| ends(o) <= to).count();
         closed.extend(self.open.drain(..count).map(|o| Closed {
             key,
             slot: o.slot,
             start: o.start,
             end: ends(&o),
+            stamp,
             row,
         }));
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_record::{Batch, Identity, RecordId, Row};
-use tidegate_store::Partition;
+use tidegate_store::{ClockMark, Dates, Partition};
 
 /// What a sink delivers to.
 pub trait Upstream: Send + 'static {
@@ -87,6 +87,7 @@ struct Part {
     /// How often the block was thinned.
     pass: u8,
     batch: Arc<Batch>,
+    dates: Arc<Dates>,
     rows: Range<usize>,
 }
 
@@ -97,8 +98,10 @@ pub struct Record<'a> {
     pub id: RecordId<'a>,
     /// Its device: the key.
     pub device: &'a str,
-    /// Its event time, microseconds since the epoch.
+    /// Its event time, microseconds since the epoch; corrected where the gateway's clock set it and was wrong.
     pub time: i64,
+    /// What is to be said of its time.
+    pub clock: Option<ClockMark>,
     /// Its values.
     pub row: Row<'a>,
 }
@@ -114,7 +117,15 @@ impl Request {
         assert!(rows.start < rows.end && rows.end <= batch.rows(), "rows {rows:?} of a batch of {}", batch.rows());
         assert!(self.parts.is_empty() || self.last() < base + rows.start as u64, "offsets rise within a request");
         self.records += rows.len();
-        self.parts.push(Part { base, pass, batch, rows });
+        self.parts.push(Part { base, pass, batch, dates: Arc::default(), rows });
+    }
+
+    /// How the times of the part added last are to be read. What is known of them may grow from one delivery of a record
+    /// to the next; its identity stays.
+    pub fn date(&mut self, dates: Arc<Dates>) {
+        if let Some(part) = self.parts.last_mut() {
+            part.dates = dates;
+        }
     }
 
     /// Gateway and epoch.
@@ -157,11 +168,15 @@ impl Request {
     /// The records in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         self.parts.iter().flat_map(move |part| {
-            part.rows.clone().map(move |row| Record {
-                id: self.id(part.base + row as u64, part.pass),
-                device: part.batch.device(row),
-                time: part.batch.times()[row],
-                row: part.batch.row(row),
+            part.rows.clone().map(move |row| {
+                let (shift, clock) = part.dates.at(row);
+                Record {
+                    id: self.id(part.base + row as u64, part.pass),
+                    device: part.batch.device(row),
+                    time: part.batch.times()[row].saturating_add(shift),
+                    clock,
+                    row: part.batch.row(row).shifted(shift),
+                }
             })
         })
     }
@@ -183,6 +198,7 @@ impl Request {
             let to = places.end.saturating_sub(before).min(part.rows.len());
             if from < to {
                 out.push(part.base, part.pass, part.batch.clone(), part.rows.start + from..part.rows.start + to);
+                out.date(part.dates.clone());
             }
             before += part.rows.len();
         }
@@ -195,7 +211,8 @@ impl Request {
     }
 }
 
-/// A record written with its identity: `{"_id":"gateway/stream/partition/epoch/offset","device":…}`.
+/// A record written with its identity: `{"_id":"gateway/stream/partition/epoch/offset","device":…}`. Behind it stands
+/// `"_clock":"unset"` or `"corrected"` where the gateway set the record's time by a clock that was not right.
 #[derive(Debug, Clone, Copy)]
 pub struct Identified<'a>(pub Record<'a>);
 
@@ -203,6 +220,9 @@ impl Serialize for Identified<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("_id", &IdText(self.0.id))?;
+        if let Some(mark) = self.0.clock {
+            map.serialize_entry("_clock", mark.word())?;
+        }
         self.0.row.serialize_entries(&mut map)?;
         map.end()
     }

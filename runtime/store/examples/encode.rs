@@ -35,7 +35,7 @@ fn codec(rows: usize) -> Outcome {
     let clock = SystemClock::default();
     let batch = climate(rows, 0);
     let schema = batch.schema().clone();
-    let runs = vec![Run { commit: 1, arrival: 1, wall: 1, trusted: true, stamped: false, rows: rows as u32 }];
+    let runs = vec![Run { commit: 1, arrival: 1, wall: 1, trusted: true, stamped: None, rows: rows as u32 }];
     let block = Decoded { first: 0, runs, pass: 0, batch };
     let mut encoder = Encoder::new()?;
     let mut bytes = encoder.encode(&block, schema.id())?.bytes;

@@ -4,17 +4,22 @@
 //! when a commit's future resolves; retention is declared, not called; a stale generation is refused; nothing reads
 //! across partitions.
 
+mod block;
+mod dating;
 mod health;
 mod retention;
 
+pub use block::{Block, Run, Visibility};
+pub use dating::{ClockMark, Dates, Dating};
 pub use health::{Health, PartitionHealth, ReaderHealth};
 pub use retention::{Keep, Retention, THIN_PASSES_MAX, Thin, ThinValue, WhenFull};
 
 use futures::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use tidegate_record::{Batch, Identity, Schema};
+use tidegate_record::{Batch, Identity, Schema, Times};
 
 /// One partition of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,6 +167,9 @@ pub struct Commit {
     pub reads: Vec<(Partition, Position)>,
     /// Records to append, in order.
     pub appends: Vec<Append>,
+    /// Whose clock the event times of an append are of, by its place in `appends`; of the others the records brought
+    /// them.
+    pub times: BTreeMap<usize, Times>,
     /// Replaces the producer's small state (what it must know after a restart beside a snapshot), where given.
     pub state: Option<Vec<u8>>,
     /// A checkpoint: replaces the producer's snapshot, where given.
@@ -179,11 +187,20 @@ impl Commit {
             session: session.clone(),
             reads: Vec::new(),
             appends: Vec::new(),
+            times: BTreeMap::new(),
             state: None,
             snapshot: None,
             losses: Vec::new(),
             hurry: false,
         }
+    }
+
+    /// Appends a batch whose event times are of the clock that `times` says.
+    pub fn append(&mut self, append: Append, times: Times) {
+        if times != Times::Brought {
+            self.times.insert(self.appends.len(), times);
+        }
+        self.appends.push(append);
     }
 }
 
@@ -265,48 +282,6 @@ pub enum Reach {
     CommitFirst,
 }
 
-/// What a reader may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visibility {
-    /// Only what is durable: sinks and taps.
-    Durable,
-    /// Also what is accepted and not yet durable: pipelines, whose own commits cannot become durable earlier.
-    Staged,
-}
-
-/// Consecutive records of a block that arrived in one commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    /// The commit's number.
-    pub commit: u64,
-    /// Arrival clock, microseconds; never goes backwards.
-    pub arrival: i64,
-    /// Wall clock then, microseconds since the epoch.
-    pub wall: i64,
-    /// Whether the wall clock was trustworthy.
-    pub trusted: bool,
-    /// Whether the event times are the gateway's own: the wall clock's, for records that brought none. In the format;
-    /// nothing sets it yet.
-    pub stamped: bool,
-    /// How many records; 0 for a tick (which takes one position).
-    pub rows: u32,
-}
-
-/// Consecutive records of a partition. Record `row` has offset `first + row`.
-#[derive(Debug, Clone)]
-pub struct Block {
-    /// Position of the first record.
-    pub first: Position,
-    /// Where to read on: past the last record and any gap known behind it.
-    pub next: Position,
-    /// How the rows arrived, in order; their rows add up to the batch's.
-    pub runs: Vec<Run>,
-    /// How often it was thinned: 0 for records as they were appended. Part of their identity.
-    pub pass: u8,
-    /// The records. Empty for a tick.
-    pub batch: Arc<Batch>,
-}
-
 /// Streams, cursors, states and snapshots. All methods are cheap unless they say so, and none blocks on the medium but
 /// [`Store::read`] of what is no longer in memory.
 pub trait Store: Send + Sync + 'static {
@@ -368,6 +343,22 @@ pub trait Store: Send + Sync + 'static {
 
     /// The arrival clock now, microseconds.
     fn arrival_now(&self) -> i64;
+
+    /// What is known now of the wall clock as it was at a commit; `None` where nothing is.
+    fn dating(&self, _commit: u64) -> Option<Dating> {
+        None
+    }
+
+    /// The wall clock when a run arrived, microseconds since the epoch: as it was then, or, where it was not to be
+    /// believed and was corrected later in the same process, as it was in truth.
+    fn wall_of(&self, run: &Run) -> i64 {
+        run.wall.saturating_add(self.dating(run.commit).map_or(0, |dating| dating.shift))
+    }
+
+    /// Where the wall clock of the process before this one stood when it last committed.
+    fn last_wall(&self) -> Option<i64> {
+        None
+    }
 
     /// What the store knows of itself. Cheap enough to call every second.
     fn health(&self) -> Health;

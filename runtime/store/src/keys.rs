@@ -21,7 +21,7 @@ pub(crate) const KEY_BYTES: usize = 1 + 4 + 4 + 8 + 2;
 /// | `Snapshot` | producer id | | | the bytes of its snapshot |
 /// | `Losses` | | reason | XXH3-64 of the name | [`LossTotal`](crate::values::LossTotal) |
 /// | `Block` | stream id | partition | first offset | a block |
-/// | `Clock` | | | commit number | a correction of the wall clock; none is written yet |
+/// | `Clock` | | | commit number | [`ClockEntry`](crate::values::ClockEntry) |
 ///
 /// A value longer than [`PART_BYTES`](crate::medium::PART_BYTES) is split; its parts are numbered from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

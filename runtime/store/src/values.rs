@@ -21,6 +21,17 @@ pub(crate) struct Meta {
     pub(crate) number: u64,
 }
 
+/// How the wall clock stood to the arrival clock from a commit on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClockEntry {
+    /// The first of a process: what came before it is another's.
+    pub(crate) begins: bool,
+    pub(crate) arrival: i64,
+    pub(crate) wall: i64,
+    /// 0 nobody has set it, 1 it may be right, 2 a time service keeps it right.
+    pub(crate) trust: u8,
+}
+
 /// An entry of the stream catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StreamEntry {

@@ -7,6 +7,7 @@
 pub mod author;
 pub mod cli;
 pub mod config;
+mod flash;
 pub mod http;
 pub mod log;
 pub mod memory;

@@ -15,7 +15,7 @@ pub mod streams;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, BatchError, ROWS_MAX};
 pub use builder::{BatchBuilder, DEVICE_BYTES_MAX, DeviceError, check_device};
-pub use clock::{Clock, ManualClock, SystemClock, Wall};
+pub use clock::{Clock, ManualClock, SystemClock, Times, Trust, TrustRule, Wall};
 pub use column::{Blobs, Column, Values};
 pub use identity::{Identity, RecordId};
 pub use row::{Row, rfc3339};

@@ -1,5 +1,6 @@
 //! A row: a view of one record, and how it is written as JSON.
 
+use crate::streams::WINDOW_END;
 use crate::{Batch, Values};
 use base64::Engine as _;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -12,18 +13,24 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 pub struct Row<'a> {
     batch: &'a Batch,
     row: usize,
+    shift: i64,
 }
 
 impl<'a> Row<'a> {
     pub(crate) fn new(batch: &'a Batch, row: usize) -> Self {
         assert!(row < batch.rows(), "row {row} of a batch of {}", batch.rows());
-        Row { batch, row }
+        Row { batch, row, shift: 0 }
+    }
+
+    /// The same record with `micros` added to its times: a clock that was wrong when it set them was corrected later.
+    pub fn shifted(self, micros: i64) -> Self {
+        Row { shift: micros, ..self }
     }
 
     /// Writes this record's entries into a map that is open already, for writers that add their own (an identity).
     pub fn serialize_entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("device", self.batch.device(self.row))?;
-        map.serialize_entry("time", &rfc3339(self.batch.times()[self.row]))?;
+        map.serialize_entry("time", &rfc3339(self.batch.times()[self.row].saturating_add(self.shift)))?;
         for (field, column) in self.batch.schema().fields().iter().zip(self.batch.columns()) {
             if !column.is_valid(self.row) {
                 continue;
@@ -31,6 +38,9 @@ impl<'a> Row<'a> {
             let name = field.name.as_str();
             match &column.values {
                 Values::Floats(v) => map.serialize_entry(name, &v[self.row])?,
+                Values::Integers(v) if name == WINDOW_END => {
+                    map.serialize_entry(name, &v[self.row].saturating_add(self.shift))?;
+                }
                 Values::Integers(v) => map.serialize_entry(name, &v[self.row])?,
                 Values::Booleans(v) => map.serialize_entry(name, &(v[self.row] != 0))?,
                 Values::Texts(b) => map.serialize_entry(name, b.text(self.row))?,

@@ -7,6 +7,10 @@ pub const DEAD_LETTERS: &str = "dead_letters";
 /// The stream of everything given up: the loss ledger. Never blocks anyone.
 pub const LEDGER: &str = "ledger";
 
+/// The field of a window's result that says where the window ends, microseconds since the epoch: a time like the
+/// record's own.
+pub const WINDOW_END: &str = "window_end";
+
 /// Fields of a dead letter. `device` is the source or pipeline it comes from, `time` when it was set aside.
 ///
 /// `stage`: `frame`, `decode`, `time`, `plugin`, `upstream`; `reason`: a sentence; `origin`: topic, port or

@@ -135,7 +135,14 @@ fn runs(input: &mut Bytes<'_>, rows: u32) -> Vec<Run> {
         let rows = left.min(u32::from(flags >> 2) + 1);
         left -= rows;
         let (commit, arrival, wall) = (input.word(), input.word() as i64, input.word() as i64);
-        runs.push(Run { commit, arrival, wall, trusted: flags & 1 == 1, stamped: flags & 2 == 2, rows });
+        runs.push(Run {
+            commit,
+            arrival,
+            wall,
+            trusted: flags & 1 == 1,
+            stamped: (flags & 2 == 2).then(|| commit - commit % 3),
+            rows,
+        });
     }
     runs
 }

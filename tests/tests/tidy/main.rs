@@ -42,6 +42,7 @@ const BANNED: &[(&str, &str)] = &[
 const TESTS_MAY_SLEEP: &[(&str, &str)] = &[
     ("tests/src/wait.rs", "polls the state of other processes"),
     ("devices/tests/common/mod.rs", "polls the state of what is under test"),
+    ("tests/src/bin/bench/blaster.rs", "sends so many readings a second"),
     ("tests/src/bin/bench/firehose.rs", "memory at rest is what is left after a while"),
     ("tests/src/bin/demo/events.rs", "the times of a scripted demo"),
     ("tests/tests/simulation/world.rs", "virtual time"),

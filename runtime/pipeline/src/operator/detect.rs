@@ -36,7 +36,7 @@ impl Detect {
         columns.push(Column::of(Values::Texts(reasons)));
         let batch = taken.batch.with_columns(self.schema.clone(), columns);
         let batch = batch.unwrap_or_else(|error| unreachable!("three columns were added to a sound batch: {error}"));
-        Rows { batch: Arc::new(batch), origin: taken.origin }
+        Rows { batch: Arc::new(batch), ..taken }
     }
 }
 
@@ -51,7 +51,7 @@ impl Operator for Detect {
 
     fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted> {
         if rows.batch.rows() == 0 {
-            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone()))));
+            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone())), None));
         }
         let (rows, slots) = self.keys.assign(rows, context);
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);

@@ -2,7 +2,7 @@
 
 use super::filter::Keyed;
 use super::{Context, Operator, RestoreError, SavedOperator};
-use crate::rows::Rows;
+use crate::rows::{Rows, Stamps};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tidegate_record::{Batch, Blobs, Column, Field, Scalar, Schema, SchemaError, Values, check_device};
@@ -95,6 +95,11 @@ impl Transform {
         let batch = Batch::from_parts(self.schema.clone(), names, ids, times, columns.collect());
         let batch = batch.unwrap_or_else(|error| unreachable!("the sandbox checked the plugin's columns: {error}"));
         taken.batch = Arc::new(batch);
+        if let Some(emitted) = self.time.map(|at| &table.columns[at]) {
+            // Times of the codec's own are of no clock of ours.
+            let stamp = |row| if emitted.is_valid(row) { None } else { taken.stamps.at(row) };
+            taken.stamps = Stamps::of((0..taken.batch.rows()).map(stamp).collect());
+        }
         taken
     }
 }
@@ -153,7 +158,7 @@ impl Operator for Transform {
 
     fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted> {
         if rows.batch.rows() == 0 {
-            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone()))));
+            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone())), None));
         }
         let (rows, slots) = self.keys.assign(rows, context);
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);

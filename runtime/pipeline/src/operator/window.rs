@@ -3,9 +3,10 @@
 use super::{Context, Operator, RestoreError, SavedOperator};
 use crate::WindowOptions;
 use crate::keys::NO_KEY;
-use crate::rows::Rows;
+use crate::rows::{Rows, Stamps};
 use crate::window::{Closed, Saved, Windows};
 use std::sync::Arc;
+use tidegate_record::streams::WINDOW_END;
 use tidegate_record::{Batch, Blobs, Column, Field, Scalar, Schema, SchemaError, Values};
 use tidegate_sandbox::{Halted, Input, Runner, Window as PluginWindow};
 
@@ -20,7 +21,7 @@ impl Window {
     /// Its output has the window's start as event time, `window_end` (microseconds since the epoch) and what the plugin
     /// emits.
     pub fn new(runner: Runner, options: WindowOptions, max_keys: usize) -> Result<Self, SchemaError> {
-        let mut fields = vec![Field { name: "window_end".into(), scalar: Scalar::Integer, unit: "us".into() }];
+        let mut fields = vec![Field { name: WINDOW_END.into(), scalar: Scalar::Integer, unit: "us".into() }];
         fields.extend(runner.plan().emits.iter().cloned());
         let schema = Arc::new(Schema::new(fields)?);
         Ok(Window { runner, schema, windows: Windows::new(options, max_keys) })
@@ -28,7 +29,7 @@ impl Window {
 
     /// Adds the rows to their windows; gives the windows they closed.
     fn update(&mut self, rows: &Rows, context: &mut Context<'_>) -> Result<Vec<Closed>, Halted> {
-        let assigned = self.windows.assign(&rows.batch, context.arrival);
+        let assigned = self.windows.assign(&rows.batch, context.arrival, context.frame);
         context.trouble.late.extend(assigned.late.iter().map(|&row| rows.origin(row)));
         context.trouble.overflow.extend(assigned.overflow.iter().map(|&row| rows.origin(row)));
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);
@@ -54,7 +55,7 @@ impl Window {
     /// The results of closed windows, in the order they closed; their slots are free again.
     fn finish(&mut self, rows: &Rows, closed: &[Closed], context: &mut Context<'_>) -> Result<Rows, Halted> {
         if closed.is_empty() {
-            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone()))));
+            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone())), None));
         }
         let skip = context.verdict.map_or(&[][..], |v| &v.windows);
         let asked: Vec<u32> = (0..closed.len() as u32).filter(|index| !skip.contains(index)).collect();
@@ -96,7 +97,8 @@ impl Window {
         let batch = batch.unwrap_or_else(|error| unreachable!("the sandbox checked the plugin's columns: {error}"));
         let in_hand = rows.batch.rows() > 0;
         let origin = closed.iter().map(|c| if in_hand { rows.origin(c.row) } else { 0 }).collect();
-        Rows { batch: Arc::new(batch.compact_devices()), origin: Some(origin) }
+        let stamps = Stamps::of(closed.iter().map(|c| c.stamp).collect());
+        Rows { batch: Arc::new(batch.compact_devices()), origin: Some(origin), stamps }
     }
 }
 
@@ -126,13 +128,17 @@ impl Operator for Window {
     fn save(&mut self) -> Result<SavedOperator, Halted> {
         let slots = self.windows.open_slots();
         let states = if slots.is_empty() { Blobs::default() } else { self.runner.save(&slots)? };
-        let host = crate::mark::to_bytes(&self.windows.save());
+        let mut host = crate::mark::to_bytes(&self.windows.save());
+        host.extend(self.windows.save_frames().map(|frames| crate::mark::to_bytes(&frames)).unwrap_or_default());
         Ok(SavedOperator::new(host, self.runner.state_version(), slots, &states))
     }
 
     fn restore(&mut self, saved: SavedOperator) -> Result<(), RestoreError> {
-        let host: Saved = postcard::from_bytes(&saved.host).map_err(|e| RestoreError(e.to_string()))?;
-        self.windows.restore(host);
+        let unreadable = |e: postcard::Error| RestoreError(e.to_string());
+        let (host, frames) = postcard::take_from_bytes::<Saved>(&saved.host).map_err(unreadable)?;
+        // Snapshots of before there were frames end here, and so do those of windows that have none.
+        let frames = if frames.is_empty() { None } else { Some(postcard::from_bytes(frames).map_err(unreadable)?) };
+        self.windows.restore(host, frames.unwrap_or_default());
         if saved.slots.is_empty() {
             return Ok(());
         }

@@ -18,7 +18,7 @@ fn batch(rows: &[(u8, i64)]) -> Batch {
 type Seen = (Vec<(u32, i64)>, Vec<(u8, i64)>);
 
 fn feed(windows: &mut Windows, rows: &[(u8, i64)], arrival: i64, seen: &mut Seen) {
-    let assigned = windows.assign(&batch(rows), arrival);
+    let assigned = windows.assign(&batch(rows), arrival, None);
     seen.0.extend(assigned.closed.iter().map(|c| (c.key, c.start)));
     seen.1.extend(assigned.late.iter().map(|&row| rows[row as usize]));
     windows.free(&assigned.closed);
@@ -75,8 +75,48 @@ fn a_device_heard_again_is_not_silent() {
 #[test]
 fn devices_beyond_the_bound_overflow_and_the_others_go_on() {
     let mut windows = Windows::new(OPTIONS, 1);
-    let assigned = windows.assign(&batch(&[(1, 0), (2, 0), (1, 1)]), 0);
+    let assigned = windows.assign(&batch(&[(1, 0), (2, 0), (1, 1)]), 0, None);
     assert_eq!((assigned.slots, assigned.overflow), (vec![0, NO_KEY, 0], vec![1]));
+}
+
+const DAY: i64 = 86_400_000_000;
+
+/// Assigns in a frame; (start, stamp) of what closed, by rows or by time.
+fn stepped(windows: &mut Windows, rows: &[(u8, i64)], arrival: i64, frame: Frame) -> Vec<(i64, Stamp)> {
+    let assigned = windows.assign(&batch(rows), arrival, Some(frame));
+    assert_eq!(assigned.late, Vec::<u32>::new(), "nothing is late because a clock was stepped");
+    let closed = assigned.closed.into_iter().chain(windows.close_idle(arrival)).collect::<Vec<_>>();
+    windows.free(&closed);
+    closed.iter().map(|c| (c.start, c.stamp)).collect()
+}
+
+#[test]
+fn a_step_of_the_clock_closes_nothing_and_makes_nothing_late() {
+    let (boot, right) = (Frame { since: 1, offset: 0 }, Frame { since: 9, offset: 50 * DAY });
+    let mut windows = Windows::new(OPTIONS, 10);
+    assert_eq!(stepped(&mut windows, &[(1, 3), (2, 4)], 3, boot), []);
+    assert_eq!(stepped(&mut windows, &[(1, 50 * DAY + 5)], 5, right), [], "[0, 10) of 1970 is still open");
+    assert_eq!(windows.idle_due(), Some(15), "its own clock passes its end and the lateness bound then");
+    // A restart in between changes nothing.
+    let (saved, frames) = (windows.save(), windows.save_frames().unwrap());
+    let mut windows = Windows::new(OPTIONS, 10);
+    windows.restore(saved, frames);
+    assert_eq!(windows.open_slots().len(), 3);
+    assert_eq!(stepped(&mut windows, &[(1, 50 * DAY + 14)], 14, right), []);
+    assert_eq!(stepped(&mut windows, &[(1, 50 * DAY + 15)], 15, right), [(50 * DAY, Some(9)), (0, Some(1))]);
+    // The other device comes later; and then the clock is set back.
+    assert_eq!(stepped(&mut windows, &[(2, 50 * DAY + 30)], 30, right), [(0, Some(1))], "it was due long ago");
+    let back = Frame { since: 20, offset: 40 * DAY };
+    assert_eq!(stepped(&mut windows, &[(2, 40 * DAY + 31)], 31, back), []);
+    assert_eq!(windows.close_idle(200).iter().map(|c| c.stamp).collect::<Vec<_>>().len(), 3, "all close in silence");
+}
+
+#[test]
+fn a_clock_that_is_only_found_right_is_no_step() {
+    let (boot, right) = (Frame { since: 1, offset: 0 }, Frame { since: 9, offset: 900_000 });
+    let mut windows = Windows::new(OPTIONS, 10);
+    assert_eq!(stepped(&mut windows, &[(1, 3)], 3, boot), []);
+    assert_eq!(stepped(&mut windows, &[(1, 900_004)], 4, right), [(0, Some(9))], "time went on as usual");
 }
 
 proptest! {
@@ -100,7 +140,7 @@ proptest! {
             if number == restart {
                 let saved = windows.save();
                 windows = Windows::new(OPTIONS, 10);
-                windows.restore(saved);
+                windows.restore(saved, SavedFrames::default());
             }
             feed(&mut windows, &rows[pair[0]..pair[1]], 0, &mut seen);
         }
@@ -111,7 +151,7 @@ proptest! {
     #[test]
     fn every_record_is_in_one_window_or_late(rows in prop::collection::vec((0u8..4, 0i64..200), 0..80)) {
         let mut windows = Windows::new(OPTIONS, 10);
-        let assigned = windows.assign(&batch(&rows), 0);
+        let assigned = windows.assign(&batch(&rows), 0, None);
         let mut slots: BTreeMap<u32, (u8, i64)> = BTreeMap::new();
         for (row, &slot) in assigned.slots.iter().enumerate() {
             let (device, time) = rows[row];

@@ -6,7 +6,7 @@ use crate::Request;
 use crate::upstream::Refused;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidegate_record::streams;
+use tidegate_record::{Times, Wall, streams};
 use tidegate_store::{Commit, Error, Loss, LossReason, Partition, Position, Reach, Receipt, Refusal, Session, Store};
 
 /// Where the sink stands in each of its partitions, and the one commit that may be outstanding.
@@ -82,7 +82,7 @@ impl Cursors {
         to: Position,
         request: &Request,
         refused: &[Refused],
-        wall: i64,
+        wall: Wall,
     ) -> Result<(), Error> {
         self.moved(lane, to);
         if refused.is_empty() {
@@ -93,7 +93,9 @@ impl Cursors {
         let stream = &request.partition().stream;
         // A dead letter that is refused would come back as one for ever, and so would the ledger's note of a note.
         if **stream != *streams::DEAD_LETTERS {
-            commit.appends = dead_letters::of(&self.name, request, refused, wall);
+            for append in dead_letters::of(&self.name, request, refused, wall) {
+                commit.append(append, Times::set(wall));
+            }
         }
         if **stream != *streams::LEDGER {
             commit.losses.push(loss(&self.session.producer, request, refused));

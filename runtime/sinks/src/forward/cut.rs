@@ -1,11 +1,11 @@
 //! Cutting a partition into requests: the same ones from the same cursor, whatever has arrived since.
 
-use super::size::Sizes;
+use super::size::{CLOCK_BYTES, Sizes};
 use crate::Request;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tidegate_record::{Batch, Identity};
-use tidegate_store::{Block, Error, Partition, Position, Store, Visibility};
+use tidegate_store::{Block, Dates, Error, Partition, Position, Store, Visibility};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// So many blocks waiting are a backlog: its blocks are joined.
@@ -35,6 +35,9 @@ struct Waiting {
     /// How often the block was thinned.
     pass: u8,
     batch: Arc<Batch>,
+    dates: Arc<Dates>,
+    /// The gateway's clock set times in it.
+    stamped: bool,
     /// The first row not yet cut.
     from: usize,
     next: Position,
@@ -124,6 +127,7 @@ impl Lane {
             let rows = rows.max(1);
             let to = block.from + rows;
             request.push(block.base, block.pass, block.batch.clone(), block.from..to);
+            request.date(block.dates.clone());
             if rows < left {
                 block.from = to;
                 next = Position(block.base + to as u64);
@@ -146,8 +150,10 @@ impl Lane {
             let nothing_before = self.waiting.is_empty() && self.at == self.read_at;
             self.read_at = block.next;
             if block.batch.rows() > 0 {
+                let dates = Arc::new(Dates::of(&block, |commit| self.store.dating(commit)));
+                let stamped = block.runs.iter().any(|run| run.stamped.is_some());
                 let Block { first, next, pass, batch, .. } = block;
-                self.waiting.push_back(Waiting { base: first.0, pass, batch, from: 0, next });
+                self.waiting.push_back(Waiting { base: first.0, pass, batch, dates, stamped, from: 0, next });
             } else if nothing_before {
                 self.at = block.next;
             }
@@ -160,7 +166,7 @@ impl Lane {
 fn fitting(sizes: &Sizes, block: &Waiting, room: usize) -> (usize, usize) {
     let mut bytes = 0;
     for row in block.from..block.batch.rows() {
-        let size = sizes.row(&block.batch, row);
+        let size = sizes.row(&block.batch, row) + if block.stamped { CLOCK_BYTES } else { 0 };
         if bytes + size > room {
             return (row - block.from, bytes);
         }

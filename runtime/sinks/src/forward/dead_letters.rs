@@ -3,7 +3,7 @@
 use crate::Request;
 use crate::upstream::{Record, Refused};
 use std::sync::Arc;
-use tidegate_record::{BatchBuilder, streams};
+use tidegate_record::{BatchBuilder, Wall, streams};
 use tidegate_store::Append;
 
 /// Most bytes of a refused record (as JSON) kept in its dead letter; `frame_bytes` has its true length.
@@ -13,13 +13,13 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 pub const REASON_BYTES_MAX: usize = 512;
 
 /// The dead letters of a request's refused records, which are in order.
-pub(super) fn of(sink: &str, request: &Request, refused: &[Refused], wall: i64) -> Vec<Append> {
+pub(super) fn of(sink: &str, request: &Request, refused: &[Refused], wall: Wall) -> Vec<Append> {
     let mut builder = BatchBuilder::new(Arc::new(streams::dead_letters()));
     let stream: Arc<str> = streams::DEAD_LETTERS.into();
     for (record, reason) in records(request, refused) {
         set(&mut builder, &record, reason);
         // A sink's name is a configured name and so always a device's.
-        if builder.end_row(sink, wall).is_err() {
+        if builder.end_row(sink, wall.micros).is_err() {
             builder.rollback();
         }
     }

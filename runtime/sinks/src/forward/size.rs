@@ -17,6 +17,10 @@ const BOOLEAN_BYTES: usize = 5;
 /// `"_id":"///0123456789abcdef/18446744073709551615~255",` and a partition of ten digits.
 const ID_BYTES: usize = 76;
 
+/// `"_clock":"corrected",`: of every record whose time the gateway set, so that what becomes known of its clock between
+/// two deliveries does not change how records are cut.
+pub(super) const CLOCK_BYTES: usize = 21;
+
 /// Most bytes each record of a partition may take as JSON.
 #[derive(Debug)]
 pub(super) struct Sizes {

@@ -4,7 +4,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidegate_record::{Clock, rfc3339};
+use tidegate_record::{Clock, Wall, rfc3339};
 use tokio::sync::watch;
 
 /// What a sink is doing.
@@ -109,9 +109,9 @@ impl Reporter {
         (reporter, Handle { status: receiver })
     }
 
-    /// The wall clock, microseconds since the epoch.
-    pub(super) fn wall(&self) -> i64 {
-        self.clock.wall().micros
+    /// The wall clock.
+    pub(super) fn wall(&self) -> Wall {
+        self.clock.wall()
     }
 
     /// The boot clock, microseconds.
@@ -172,7 +172,7 @@ impl Reporter {
 
     /// A request is done with.
     pub(super) fn settled(&self, delivered: usize, refused: usize) {
-        let now = rfc3339(self.wall());
+        let now = rfc3339(self.wall().micros);
         self.requests.increment(1);
         self.delivered.increment(delivered as u64);
         self.refused.increment(refused as u64);
@@ -192,7 +192,7 @@ impl Reporter {
     }
 
     fn enter(&self, state: State, reason: Option<String>) {
-        let now = rfc3339(self.wall());
+        let now = rfc3339(self.wall().micros);
         self.status.send_if_modified(|s| {
             let same = s.state == state && s.reason == reason;
             if s.state != state {

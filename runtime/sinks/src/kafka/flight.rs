@@ -122,7 +122,7 @@ impl Flight {
 /// The identity of a record, whole and in parts.
 fn headers(record: &Record<'_>) -> OwnedHeaders {
     let id = record.id;
-    let mut headers = OwnedHeaders::new_with_capacity(6);
+    let mut headers = OwnedHeaders::new_with_capacity(7);
     for (key, value) in [
         ("tidegate-id", id.to_string().as_str()),
         ("tidegate-gateway", &id.identity.gateway),
@@ -132,6 +132,9 @@ fn headers(record: &Record<'_>) -> OwnedHeaders {
         ("tidegate-offset", &id.offset.to_string()),
     ] {
         headers = headers.insert(Header { key, value: Some(value) });
+    }
+    if let Some(mark) = record.clock {
+        headers = headers.insert(Header { key: "tidegate-clock", value: Some(mark.word()) });
     }
     headers
 }

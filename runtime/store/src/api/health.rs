@@ -9,7 +9,11 @@ pub struct Health {
     pub poisoned: Option<String>,
     /// Bytes the store takes on disk.
     pub disk_bytes: u64,
-    /// The cap of those.
+    /// Bytes of keys and values given to the medium since this process began.
+    pub written_bytes: u64,
+    /// How long a group commit waits for company now.
+    pub commit_interval: std::time::Duration,
+    /// The cap of those bytes on disk.
     pub disk_bytes_max: u64,
     /// Bytes it can still grow by on its file system, those it took ahead among them. Where known.
     pub disk_free: Option<u64>,

@@ -104,8 +104,9 @@ struct StoredRun {
     arrival: i64,
     wall: i64,
     /// Four times the rows, plus two where event times are the gateway's own, plus one where the wall clock was
-    /// trusted. In format 1: twice the rows, plus one where it was trusted.
-    rows: u32,
+    /// trusted; and 2^32 times the commits that lie between the one whose clock they are of and this one. In format 1:
+    /// twice the rows, plus one where it was trusted.
+    rows: u64,
 }
 
 /// Encodes blocks, keeping its buffers and its compressor.
@@ -162,7 +163,7 @@ fn header(block: &Decoded, schema: u64, body_bytes: usize, compressed: bool) -> 
             commit: run.commit.wrapping_sub(commit),
             arrival: run.arrival.wrapping_sub(arrival),
             wall: run.wall.wrapping_sub(wall),
-            rows: run.rows << 2 | u32::from(run.stamped) << 1 | u32::from(run.trusted),
+            rows: packed(run),
         };
         (commit, arrival, wall) = (run.commit, run.arrival, run.wall);
         stored
@@ -181,6 +182,12 @@ fn header(block: &Decoded, schema: u64, body_bytes: usize, compressed: bool) -> 
         compressed,
         runs: runs.collect(),
     }
+}
+
+fn packed(run: &Run) -> u64 {
+    // What was stamped more than 2^32 commits ago is given the oldest clock that can be told.
+    let behind = run.stamped.map_or(0, |commit| run.commit.saturating_sub(commit).min(u64::from(u32::MAX)));
+    behind << 32 | u64::from(run.rows) << 2 | u64::from(run.stamped.is_some()) << 1 | u64::from(run.trusted)
 }
 
 /// Reads what a block says of itself; its bytes are not checked beyond the version and the limits.
@@ -249,9 +256,13 @@ fn runs(format: u8, header: &Header, rows: usize) -> Result<Vec<Run>, Damage> {
             arrival = arrival.wrapping_add(stored.arrival);
             wall = wall.wrapping_add(stored.wall);
             let trusted = stored.rows & 1 == 1;
+            let rows = stored.rows as u32;
             match format {
-                1 => Run { commit, arrival, wall, trusted, stamped: false, rows: stored.rows >> 1 },
-                _ => Run { commit, arrival, wall, trusted, stamped: stored.rows & 2 == 2, rows: stored.rows >> 2 },
+                1 => Run { commit, arrival, wall, trusted, stamped: None, rows: rows >> 1 },
+                _ => {
+                    let stamped = (rows & 2 == 2).then(|| commit.saturating_sub(stored.rows >> 32));
+                    Run { commit, arrival, wall, trusted, stamped, rows: rows >> 2 }
+                }
             }
         })
         .collect();

@@ -19,7 +19,7 @@ fn run(commit: u64, rows: u32) -> Run {
         arrival: 1_000 + commit as i64,
         wall: 1_767_225_600_000_000 - commit as i64,
         trusted: rows.is_multiple_of(2),
-        stamped: commit.is_multiple_of(3),
+        stamped: commit.is_multiple_of(3).then_some(commit),
         rows,
     }
 }
@@ -68,6 +68,15 @@ fn a_tick_round_trips() {
 }
 
 #[test]
+fn whose_clock_set_the_times_of_a_result_round_trips() {
+    let (mut block, _) = golden();
+    block.runs =
+        vec![Run { stamped: Some(0), ..run(7, 1) }, Run { stamped: Some(6), trusted: false, ..run(1 << 40, 3) }];
+    block.runs[1].stamped = Some((1 << 40) - u64::from(u32::MAX));
+    round_trip(&block);
+}
+
+#[test]
 fn blocks_of_every_format_are_readable_for_ever() {
     let (block, id) = golden();
     if let Ok(path) = std::env::var("WRITE_GOLDEN") {
@@ -84,7 +93,7 @@ fn blocks_of_every_format_are_readable_for_ever() {
     };
     // What a format did not know yet is read as nothing.
     let mut first = Decoded { pass: 0, ..block.clone() };
-    first.runs.iter_mut().for_each(|run| run.stamped = false);
+    first.runs.iter_mut().for_each(|run| run.stamped = None);
     assert_eq!(stored(include_str!("../../fixtures/block_v1.hex")), Ok(first));
     assert_eq!(stored(include_str!("../../fixtures/block_v2.hex")), Ok(block));
 }

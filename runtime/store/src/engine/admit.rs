@@ -3,7 +3,7 @@
 use super::Inner;
 use super::core::{Core, Cursor, StagedCommit};
 use super::declare::Declared;
-use crate::api::{Append, Commit, Committed, Error, Partition, Receipt, Refusal, WhenFull};
+use crate::api::{Append, Commit, Committed, Error, Partition, Receipt, Refusal, Run, WhenFull};
 use crate::block::BODY_BYTES_MAX;
 use crate::route;
 use std::sync::Arc;
@@ -103,7 +103,10 @@ impl Inner {
     ) -> bool {
         let stamp = core.stamp(&*self.options.clock);
         let mut positions = Vec::with_capacity(prepared.appends.len());
-        for (index, batches) in prepared.appends {
+        for (place, (index, batches)) in prepared.appends.into_iter().enumerate() {
+            let times = commit.times.get(&place).copied().unwrap_or_default();
+            let (stamped, trusted) = core.stamped(times, &stamp);
+            let stamp = Run { stamped, trusted, ..stamp };
             let stream = &declared.streams[index];
             let mut ranges = Vec::with_capacity(batches.len());
             for (number, batch) in batches {

@@ -121,6 +121,7 @@ impl Committer {
         }
         if core.closing || core.due(now, &self.inner) || now >= self.looked_at + RETENTION_INTERVAL {
             self.looked_at = now;
+            core.watch_clock(&*self.inner.options.clock);
             return Look::Due(Group::take(core, declared));
         }
         Look::NotYet
@@ -129,7 +130,7 @@ impl Committer {
     fn wait<'a>(&self, core: MutexGuard<'a, Core>, now: Instant) -> MutexGuard<'a, Core> {
         let mut until = self.looked_at + RETENTION_INTERVAL;
         if let Some(since) = core.waiting_since {
-            until = until.min(since + self.inner.options.commit_interval);
+            until = until.min(since + self.inner.commit_interval());
         }
         let mut longest = until.saturating_duration_since(now);
         if let Some(tick) = core.next_tick() {
@@ -144,9 +145,7 @@ impl Committer {
 impl Core {
     fn due(&self, now: Instant, inner: &Inner) -> bool {
         self.waiting_since.is_some_and(|since| {
-            self.hurry
-                || self.waiting_bytes >= inner.options.commit_bytes
-                || now >= since + inner.options.commit_interval
+            self.hurry || self.waiting_bytes >= inner.options.commit_bytes || now >= since + inner.commit_interval()
         })
     }
 }

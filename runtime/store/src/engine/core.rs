@@ -1,5 +1,6 @@
 //! What is known of the store in memory, behind one short lock. Nothing here does I/O.
 
+use super::clocks::Clocks;
 use super::readers::Reached;
 use crate::api::{Block, Committed, Error, LossReason, Position, Run, Snapshot};
 use crate::values::Counters;
@@ -8,7 +9,7 @@ use rand::rngs::StdRng;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use tidegate_record::{Batch, Clock, Wall};
+use tidegate_record::{Batch, Clock, Trust};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -22,6 +23,7 @@ pub(super) struct Core {
     /// The latest commit number given.
     pub(super) number: u64,
     pub(super) arrival: ArrivalClock,
+    pub(super) clocks: Clocks,
     /// By number of stream among those declared.
     pub(super) streams: Vec<StreamState>,
     /// By partition, over all declared streams.
@@ -156,7 +158,7 @@ impl ArrivalClock {
         clock.boot().saturating_add(self.offset).max(self.last)
     }
 
-    fn give(&mut self, clock: &dyn Clock) -> i64 {
+    pub(super) fn give(&mut self, clock: &dyn Clock) -> i64 {
         self.last = self.now(clock);
         self.last
     }
@@ -197,9 +199,9 @@ impl Core {
 
     /// Numbers a commit: what its entries are stamped with.
     pub(super) fn stamp(&mut self, clock: &dyn Clock) -> Run {
-        self.number += 1;
-        let Wall { micros, trusted } = clock.wall();
-        Run { commit: self.number, arrival: self.arrival.give(clock), wall: micros, trusted, stamped: false, rows: 0 }
+        let sight = self.look(clock);
+        let trusted = sight.trust > Trust::Unset;
+        Run { commit: self.number, arrival: sight.arrival, wall: sight.wall, trusted, stamped: None, rows: 0 }
     }
 
     /// Stages a batch in a partition; gives its first offset and the end.

@@ -113,6 +113,8 @@ impl Inner {
             core.producer(name).snapshot_at = known.collect();
         }
         core.notes.extend(self.undeclared(&declared));
+        let sight = core.sight(&*self.options.clock);
+        core.clocks.open(sight);
         drop(core);
         self.declared.set(declared).map_err(|_| self.refusal("streams are declared twice"))
     }

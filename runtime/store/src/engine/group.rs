@@ -114,6 +114,7 @@ impl Committer {
         self.retain(group, &mut set, &mut ledger)?;
         self.note_losses(group, &mut set, &ledger)?;
         self.put_producers(group, &mut set);
+        inner.put_clocks(&mut set);
         if !set.is_empty() || group.partitions.iter().any(|p| p.touched) {
             for (index, partition) in group.partitions.iter().enumerate().filter(|(_, p)| p.touched) {
                 let (stream, number) = declared.of(index);
@@ -130,6 +131,7 @@ impl Committer {
             set.put(Key::only(Kind::Meta), encode(&meta));
             self.wait_for_disk(&set)?;
             inner.medium.write(&set)?;
+            inner.written.fetch_add(set.bytes(), std::sync::atomic::Ordering::Relaxed);
             inner.meters.commit(set.bytes(), inner.options.clock.boot() - began);
         }
         Ok(ledger)

@@ -13,6 +13,8 @@ impl Inner {
         let mut health = Health {
             poisoned: core.poisoned.as_ref().map(|reason| reason.to_string()),
             disk_bytes: core.disk_bytes,
+            written_bytes: self.written.load(std::sync::atomic::Ordering::Relaxed),
+            commit_interval: self.commit_interval(),
             disk_bytes_max: self.options.max_bytes,
             disk_free: core.disk_free,
             full: self.disk_full(&core),

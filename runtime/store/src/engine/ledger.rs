@@ -2,7 +2,7 @@
 
 use super::committer::Committer;
 use super::group::Group;
-use crate::api::{Loss, LossReason};
+use crate::api::{Loss, LossReason, Run};
 use crate::keys::{Key, Kind};
 use crate::medium::WriteSet;
 use crate::values::{LossTotal, encode, reason_number};
@@ -88,6 +88,7 @@ impl Committer {
         let index = stream.base;
         let mut core = inner.lock();
         let stamp = core.stamp(&*inner.options.clock);
+        let stamp = Run { stamped: Some(stamp.commit), ..stamp };
         for batch in ledger.batches(stream.schema.clone(), stamp.wall) {
             core.stage(index, stamp, batch, 0);
         }

@@ -1,6 +1,7 @@
 //! Opening: what a medium holds becomes the state of the engine. Nothing is counted by scanning blocks.
 
 use super::Inner;
+use super::clocks::Clocks;
 use super::core::{ArrivalClock, Core, Producer};
 use crate::api::LossReason;
 use crate::keys::{Key, Kind};
@@ -58,11 +59,13 @@ pub(super) fn load(
     let (catalogue, producers) = read_catalogue(&*medium).map_err(LoadError::Broken)?;
     let schemas = read_schemas(&*medium).map_err(LoadError::Broken)?;
     let losses = read_losses(&*medium).map_err(LoadError::Broken)?;
+    let clocks = Clocks::read(&*medium, meta.arrival).map_err(LoadError::Broken)?;
     let meters = Meters::new();
     losses.iter().for_each(|((stream, reason), &total)| meters.lost(stream, *reason, total));
     let core = Core {
         number: meta.number,
         arrival: ArrivalClock::from(meta.arrival, &*options.clock),
+        clocks,
         streams: Vec::new(),
         partitions: Vec::new(),
         producers,
@@ -84,6 +87,8 @@ pub(super) fn load(
     };
     Ok(Inner {
         medium,
+        commit_interval: (options.commit_interval.as_micros() as u64).into(),
+        written: 0.into(),
         identity: Identity { gateway: options.gateway.as_str().into(), epoch: meta.epoch },
         options,
         catalogue,
@@ -123,7 +128,7 @@ fn create(medium: &dyn Medium, options: &Options) -> Result<Meta, LoadError> {
 }
 
 /// Every entry of a kind of small values.
-fn entries<T>(
+pub(super) fn entries<T>(
     medium: &dyn Medium,
     kind: Kind,
     mut read: impl FnMut(Key, &[u8]) -> Result<T, String>,

@@ -9,6 +9,7 @@
 
 mod admit;
 mod backup;
+mod clocks;
 mod committer;
 mod core;
 mod declare;
@@ -28,12 +29,13 @@ mod wait;
 
 use self::core::Core;
 use crate::api::{
-    Block, Commit, Error, Health, Partition, Position, Reach, Receipt, Refusal, Session, Snapshot, Store, StreamSpec,
-    Visibility,
+    Block, Commit, Dating, Error, Health, Partition, Position, Reach, Receipt, Refusal, Session, Snapshot, Store,
+    StreamSpec, Visibility,
 };
 use crate::medium::Medium;
 use crate::metrics::Meters;
 use crate::options::Options;
+pub(crate) use clocks::Clocks;
 use declare::Declared;
 use futures::future::BoxFuture;
 pub(crate) use ledger::Ledger;
@@ -41,8 +43,10 @@ pub(crate) use load::{LoadError, read_meta};
 pub(crate) use read::{decode as decode_block, trim as trim_block};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 pub use steps::{Step, Steps};
 use tidegate_record::{Identity, Schema};
 use tokio::sync::{Notify, watch};
@@ -76,6 +80,10 @@ pub(crate) struct Inner {
     /// How the committer ended.
     ended: watch::Sender<Option<Result<(), Error>>>,
     meters: Meters,
+    /// Microseconds a group commit waits for company.
+    commit_interval: AtomicU64,
+    /// Bytes of keys and values given to the medium.
+    written: AtomicU64,
 }
 
 impl Engine {
@@ -102,7 +110,19 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Group commits wait so long for company from now on.
+    pub fn set_commit_interval(&self, interval: Duration) {
+        self.inner.commit_interval.store(interval.as_micros() as u64, Ordering::Relaxed);
+        self.inner.work.notify_all();
+    }
+}
+
 impl Inner {
+    fn commit_interval(&self) -> Duration {
+        Duration::from_micros(self.commit_interval.load(Ordering::Relaxed))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,6 +251,14 @@ impl Store for Engine {
         self.inner.lock().arrival.now(&*self.inner.options.clock)
     }
 
+    fn dating(&self, commit: u64) -> Option<Dating> {
+        self.inner.lock().clocks.dating(commit)
+    }
+
+    fn last_wall(&self) -> Option<i64> {
+        self.inner.lock().clocks.left()
+    }
+
     fn health(&self) -> Health {
         self.inner.health()
     }
@@ -328,6 +356,12 @@ macro_rules! forward_store {
             }
             fn arrival_now(&self) -> i64 {
                 self.$engine.arrival_now()
+            }
+            fn dating(&self, commit: u64) -> Option<$crate::api::Dating> {
+                self.$engine.dating(commit)
+            }
+            fn last_wall(&self) -> Option<i64> {
+                self.$engine.last_wall()
             }
             fn health(&self) -> $crate::api::Health {
                 self.$engine.health()

@@ -128,7 +128,7 @@ impl Committer {
             heads.push(head);
             for (run, batch) in runs(&block) {
                 match &mut open {
-                    Some((last, coarser)) if (last.trusted, last.stamped) == (run.trusted, run.stamped) => {
+                    Some((last, coarser)) if self.inner.is_of_one_clock(last, &run) => {
                         coarser.add(&batch);
                         *last = run;
                     }

@@ -4,7 +4,8 @@ use super::files::Folder;
 use super::medium::SledMedium;
 use super::rebuild::Scratch;
 use super::{Failure, guarded, open_db};
-use crate::api::{Block, Error, Partition};
+use crate::api::{Block, Dating, Error, Partition};
+use crate::engine::Clocks;
 use crate::keys::{Key, Kind};
 use crate::medium::{Medium as _, WriteSet};
 use crate::pack::Writer;
@@ -20,6 +21,7 @@ pub struct Offline {
     folder: Arc<Folder>,
     medium: Arc<SledMedium>,
     catalogue: Catalogue,
+    clocks: Clocks,
     /// Where the database is that was salvaged, until this is dropped.
     _scratch: Option<Scratch>,
 }
@@ -33,7 +35,9 @@ impl Offline {
         let medium = Arc::new(medium.map_err(|failure| refuse(words(failure)))?);
         let catalogue = guarded(|| Catalogue::read(&*medium).map_err(Failure::from));
         let catalogue = catalogue.map_err(|failure| refuse(words(failure)))?;
-        Ok(Offline { folder, medium, catalogue, _scratch: None })
+        let clocks = guarded(|| Clocks::read(&*medium, 0).map_err(Failure::Broken));
+        let clocks = clocks.map_err(|failure| refuse(words(failure)))?;
+        Ok(Offline { folder, medium, catalogue, clocks, _scratch: None })
     }
 
     /// Opens what can be read of a database that was set aside (`streams.broken-1`): a copy, made beside it for as long as
@@ -45,12 +49,18 @@ impl Offline {
         let scratch = Scratch::of(&folder, &aside).map_err(refuse)?;
         let medium = scratch.medium.clone();
         let catalogue = Catalogue::read(&*medium).map_err(|error| refuse(words(error.into())))?;
-        Ok(Offline { folder, medium, catalogue, _scratch: Some(scratch) })
+        let clocks = Clocks::read(&*medium, 0).map_err(|reason| refuse(words(Failure::Broken(reason))))?;
+        Ok(Offline { folder, medium, catalogue, clocks, _scratch: Some(scratch) })
     }
 
     /// Gateway and epoch.
     pub fn identity(&self) -> Identity {
         self.catalogue.identity()
+    }
+
+    /// What is known of the wall clock as it was at a commit.
+    pub fn dating(&self, commit: u64) -> Option<Dating> {
+        self.clocks.dating(commit)
     }
 
     /// What is in it, in numbers.

@@ -14,14 +14,14 @@ mod thinning;
 mod verify;
 
 use crate::{
-    Append, Block, Commit, Engine, Hold, Keep, MemoryStore, Options, Partition, PartitionHealth, Position, Receipt,
-    Refusal, Retention, Session, Store, StreamSpec, Visibility, WhenFull, sled,
+    Append, Block, ClockMark, Commit, Dates, Engine, Hold, Keep, MemoryStore, Options, Partition, PartitionHealth,
+    Position, Receipt, Refusal, Retention, Run, Session, Store, StreamSpec, Visibility, WhenFull, sled,
 };
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tidegate_record::{Batch, BatchBuilder, Field, ManualClock, Scalar, Schema, streams};
+use tidegate_record::{Batch, BatchBuilder, Clock as _, Field, ManualClock, Scalar, Schema, Times, streams};
 
 /// Longest a test waits for anything.
 const DEADLINE: Duration = Duration::from_secs(30);

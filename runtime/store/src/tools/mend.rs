@@ -294,7 +294,7 @@ impl<'a> Mend<'a> {
 
     fn note(&mut self, id: (u32, u32), batch: Arc<Batch>, wall: i64, trusted: bool) -> Result<(), String> {
         let rows = batch.rows() as u32;
-        let run = crate::api::Run { commit: 0, arrival: 0, wall, trusted, stamped: false, rows };
+        let run = crate::api::Run { commit: 0, arrival: 0, wall, trusted, stamped: Some(0), rows };
         let (first, next) = (crate::api::Position(0), crate::api::Position(u64::from(rows)));
         self.append(id, Block { first, next, runs: vec![run], pass: 0, batch })
     }

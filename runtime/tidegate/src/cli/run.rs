@@ -46,8 +46,9 @@ async fn gateway(config: Config, medium: Medium) -> ExitCode {
     config.warnings.iter().for_each(|warning| tracing::warn!(warning, "unwise configuration"));
     http::metrics::install();
     let drain_timeout = config.control.drain_timeout;
+    let clock = Arc::new(SystemClock::trusting(config.clock));
     let gateway = tokio::select! {
-        started = Gateway::start(config, medium, Arc::new(SystemClock::default())) => match started {
+        started = Gateway::start(config, medium, clock) => match started {
             Ok(gateway) => gateway,
             Err(error) => {
                 tracing::error!(%error, "the gateway does not start");

@@ -4,6 +4,7 @@ use super::section::Section;
 use crate::log;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use tidegate_record::TrustRule;
 
 /// Most bytes a gateway's name may have.
 const NAME_BYTES_MAX: usize = 64;
@@ -17,8 +18,8 @@ pub struct ControlConfig {
     pub drain_timeout: Duration,
 }
 
-/// The gateway's name.
-pub(super) fn name(root: &mut Section<'_>) -> String {
+/// The gateway's name, and when its wall clock is trusted.
+pub(super) fn gateway(root: &mut Section<'_>) -> (String, TrustRule) {
     root.section("gateway", |section| {
         let name = section.needed_text("name");
         let usable = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
@@ -26,7 +27,8 @@ pub(super) fn name(root: &mut Section<'_>) -> String {
             let rule = format!("1 to {NAME_BYTES_MAX} letters, digits, '_', '-' and '.'");
             section.problem("name", format!("{name:?} is no usable name: {rule}"));
         }
-        name
+        let rules = [("date", TrustRule::Date), ("synchronised", TrustRule::Synchronised)];
+        (name, section.word("clock", "date", &rules))
     })
 }
 

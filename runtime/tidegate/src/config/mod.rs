@@ -55,6 +55,8 @@ pub struct Config {
     pub file: PathBuf,
     /// The gateway's name: part of every record's identity.
     pub gateway: String,
+    /// When the wall clock is trusted.
+    pub clock: tidegate_record::TrustRule,
     /// Logs.
     pub log: log::Options,
     /// The local HTTP and the drain.
@@ -63,6 +65,8 @@ pub struct Config {
     pub plugins: PluginsConfig,
     /// The store; its clock is the caller's to set.
     pub store: tidegate_store::Options,
+    /// The device under the store, and what may be written to it.
+    pub flash: crate::flash::Options,
     /// Every stream: those declared, those pipelines make, `dead_letters` and `ledger`.
     pub streams: Vec<StreamConfig>,
     /// The sources.
@@ -117,11 +121,12 @@ pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> R
 /// Reads every section, then what must hold between them; what is wrong is noted in the context.
 fn read<'c>(path: &Path, table: &'c DeTable<'c>, context: &'c Context<'c>) -> Config {
     let mut config = Section::root(context, table, |root| {
-        let gateway = gateway::name(root);
-        let (store, max_future) = store::read(root, &gateway);
+        let (gateway, clock) = gateway::gateway(root);
+        let (store, max_future, flash) = store::read(root, &gateway);
         Config {
             file: path.into(),
             gateway,
+            clock,
             log: gateway::log(root),
             control: gateway::control(root),
             plugins: plugins::read(root),
@@ -132,6 +137,7 @@ fn read<'c>(path: &Path, table: &'c DeTable<'c>, context: &'c Context<'c>) -> Co
             uplink: uplink::read(root),
             warnings: Vec::new(),
             store,
+            flash,
         }
     });
     for pipeline in &config.pipelines {

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 const REFERENCE: &str = include_str!("../../../../config/gateway.toml");
 
 /// Options that have no default: the reference shows an example.
-const WITHOUT_DEFAULT: [&str; 14] = [
+const WITHOUT_DEFAULT: [&str; 19] = [
     "pipelines.*.operators.codec",
     "pipelines.*.operators.keep",
     "pipelines.*.operators.transform",
@@ -24,6 +24,8 @@ const WITHOUT_DEFAULT: [&str; 14] = [
     "sources.*.password",
     "sources.*.password_file",
     "sources.*.username",
+    "store.endurance",
+    "store.write_budget",
     "streams.*.max_age",
     "uplink.max_bytes_per_hour",
     "uplink.send_window",

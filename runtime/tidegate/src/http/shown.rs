@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Json, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tidegate_record::streams;
-use tidegate_store::{Error, Listing, Position, Store, Visibility};
+use tidegate_store::{Dates, Error, Listing, Position, Store, Visibility};
 
 /// Most entries of the ledger in one answer.
 const RECENT_MAX: u64 = 1_000;
@@ -62,7 +62,8 @@ fn latest(store: &Arc<dyn Store>, count: u64) -> Result<Vec<Value>, Error> {
         while at < known.durable {
             let Some(block) = store.read(&known.partition, at, Visibility::Durable)? else { break };
             at = block.next;
-            let lines = ndjson::lines(&identity, &known.partition, &block, 0..block.batch.rows());
+            let dates = Dates::of(&block, |commit| store.dating(commit));
+            let lines = ndjson::lines(&identity, &known.partition, (&block, &dates), 0..block.batch.rows());
             entries.extend(lines.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
         }
     }

@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_record::Identity;
-use tidegate_store::{Block, Error, Partition, Position, Store, Visibility};
+use tidegate_store::{Block, Dates, Error, Partition, Position, Store, Visibility};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -195,13 +195,14 @@ impl Tap {
 
     /// Writes a block's records; false when there is nobody to write to, or enough.
     async fn write(&mut self, lane: usize, block: &Block) -> bool {
+        let dates = Dates::of(block, |commit| self.store.dating(commit));
         let mut row = 0;
         while row < block.batch.rows() && self.left > 0 {
             let most = LINES_MAX.min(usize::try_from(self.left).unwrap_or(LINES_MAX));
             let rows = row..(row + most).min(block.batch.rows());
             row = rows.end;
             self.left -= rows.len() as u64;
-            let lines = ndjson::lines(&self.identity, &self.lanes[lane].partition, block, rows).into();
+            let lines = ndjson::lines(&self.identity, &self.lanes[lane].partition, (block, &dates), rows).into();
             if self.pieces.send_timeout(lines, self.stall).await.is_err() {
                 return false;
             }

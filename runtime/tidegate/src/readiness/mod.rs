@@ -18,6 +18,7 @@
 //! | sink | a delivery waits to be tried again; behind its stream | warning |
 //! | sink | held: its uplink is shut by the schedule, or the hour's budget is spent | waiting |
 //! | clock | the wall clock is not set | warning |
+//! | flash | few days of the stated endurance are left, or the write budget is not kept to | warning |
 //!
 //! So a sink whose upstream is down leaves the gateway ready as long as there is room: what it should deliver waits
 //! safely. Ready means no reason of severity "not ready"; healthy means nothing but what waits as it was told to.
@@ -59,7 +60,7 @@ pub struct Ready {
 pub struct Reason {
     /// What it means for the gateway.
     pub severity: Severity,
-    /// `store`, `stream/NAME`, `source/NAME`, `pipeline/NAME`, `sink/NAME`, `clock`.
+    /// `store`, `stream/NAME`, `source/NAME`, `pipeline/NAME`, `sink/NAME`, `clock`, `flash`.
     pub component: String,
     /// A sentence.
     pub reason: String,
@@ -128,6 +129,13 @@ impl Monitor {
 }
 
 impl Ready {
+    /// With warnings of another part.
+    pub fn with(mut self, reasons: Vec<Reason>) -> Self {
+        self.reasons.extend(reasons);
+        self.reasons.sort_by_key(|reason| reason.severity);
+        self
+    }
+
     /// Nothing is amiss: what waits was told to.
     pub fn is_healthy(&self) -> bool {
         self.reasons.iter().all(|reason| reason.severity == Severity::Waiting)
@@ -143,7 +151,7 @@ impl Reason {
         Reason { severity: Severity::NotReady, component: component.into(), reason: reason.into() }
     }
 
-    fn warning(component: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn warning(component: impl Into<String>, reason: impl Into<String>) -> Self {
         Reason { severity: Severity::Warning, component: component.into(), reason: reason.into() }
     }
 }

@@ -28,7 +28,10 @@ pub(super) fn judge(
         reasons.push(Reason::warning(component, format!("{count} records were given up lately ({reason})")));
     }
     if !seen.wall.trusted {
-        reasons.push(Reason::warning("clock", "the wall clock is not set: times of arrival are of little worth"));
+        reasons.push(Reason::warning(
+            "clock",
+            "the wall clock is not set: times it gives to records are marked, and corrected once it is",
+        ));
     }
 }
 

@@ -316,7 +316,7 @@ fn a_pipeline_that_lags_is_told() {
             sight.wall.trusted = false;
             sight.pipelines[0].1.newest_event_time = Some(0);
         },
-        &["! clock: the wall clock is not set: times of arrival are of little worth"],
+        &["! clock: the wall clock is not set: times it gives to records are marked, and corrected once it is"],
     );
 }
 

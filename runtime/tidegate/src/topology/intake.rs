@@ -3,8 +3,8 @@
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
-use tidegate_devices::{Intake, Loss as SourceLoss, LossReason as SourceReason, Parcel, Receipt, Refusal};
-use tidegate_record::{Batch, Clock, Wall, streams};
+use tidegate_devices::{Dated, Intake, Loss as SourceLoss, LossReason as SourceReason, Parcel, Receipt, Refusal};
+use tidegate_record::{Clock, Wall, streams};
 use tidegate_store::{
     Append, Commit, Error, Loss, LossReason, Position, Refusal as StoreRefusal, Session, Store, Visibility,
 };
@@ -17,8 +17,6 @@ pub struct StoreIntake {
     /// The session `source/NAME/devices`, whose state is the register of a listener's sessions, once there is one.
     devices: Mutex<Option<Session>>,
     stream: Arc<str>,
-    /// Wall clock minus boot clock as the stream's last records had it, where there are any.
-    remembered: Option<i64>,
     /// What was full when a parcel was last refused.
     full: Mutex<Option<Arc<str>>>,
 }
@@ -27,9 +25,8 @@ impl StoreIntake {
     /// Begins the session `source/NAME`.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, source: &str, stream: &str) -> Result<Self, Error> {
         let session = store.attach(&format!("source/{source}"))?;
-        let remembered = last_wall(&*store, stream)?.map(|wall| wall.saturating_sub(clock.boot()));
         let devices = Mutex::new(None);
-        Ok(StoreIntake { store, clock, session, devices, stream: stream.into(), remembered, full: Mutex::new(None) })
+        Ok(StoreIntake { store, clock, session, devices, stream: stream.into(), full: Mutex::new(None) })
     }
 
     /// Commits a register: before the parcel it came with, so that it is durable no later.
@@ -86,10 +83,13 @@ impl Intake for StoreIntake {
             self.commit_register(register.into())?;
         }
         let mut commit = Commit::by(&self.session);
-        let append = |stream: &Arc<str>, batch: &Arc<Batch>| Append { stream: stream.clone(), batch: batch.clone() };
         let dead_letters: Arc<str> = streams::DEAD_LETTERS.into();
-        commit.appends.extend(parcel.records.iter().map(|batch| append(&self.stream, batch)));
-        commit.appends.extend(parcel.dead_letters.iter().map(|batch| append(&dead_letters, batch)));
+        let appends = [(&self.stream, &parcel.records), (&dead_letters, &parcel.dead_letters)];
+        for (stream, batches) in appends {
+            for Dated { batch, times } in batches {
+                commit.append(Append { stream: stream.clone(), batch: batch.clone() }, *times);
+            }
+        }
         commit.losses.extend(parcel.losses.iter().map(|loss| self.loss(loss)));
         commit.state = parcel.state.clone();
         commit.hurry = parcel.hurry;
@@ -116,76 +116,19 @@ impl Intake for StoreIntake {
         self.state_of(&self.devices_name())
     }
 
-    /// A clock that nobody has set goes on from the last records: a reading without a time of its own would be late else,
-    /// by decades.
     fn wall(&self) -> Wall {
-        let wall = self.clock.wall();
-        match self.remembered {
-            Some(ahead) if !wall.trusted => {
-                Wall { micros: wall.micros.max(ahead.saturating_add(self.clock.boot())), ..wall }
-            }
-            _ => wall,
-        }
+        self.clock.wall()
     }
 }
 
-/// The wall clock when the last records of a stream came.
-fn last_wall(store: &dyn Store, stream: &str) -> Result<Option<i64>, Error> {
+/// The latest wall clock in what a store holds: for one of a version that kept no entries of the clock.
+pub(super) fn last_wall(store: &dyn Store) -> Result<Option<i64>, Error> {
     let mut last = None;
-    for health in store.health().partitions.iter().filter(|health| &*health.partition.stream == stream) {
+    for health in &store.health().partitions {
         let before_end = Position(health.durable.0.saturating_sub(1));
         if let Some(block) = store.read(&health.partition, before_end, Visibility::Durable)? {
-            // What was stamped before the last start, when nobody had set the clock either, shows only in the records.
-            let stamped = block.batch.times().last().copied();
-            last = last.max(block.runs.last().map(|run| run.wall)).max(stamped);
+            last = last.max(block.runs.last().map(|run| run.wall));
         }
     }
     Ok(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tidegate_record::{BatchBuilder, Field, ManualClock, Scalar, Schema};
-    use tidegate_store::{Keep, MemoryStore, Options, Retention, StreamSpec, WhenFull};
-
-    const WALL_2026: i64 = 1_780_272_000_000_000;
-
-    #[tokio::test]
-    async fn a_clock_that_is_not_set_goes_on_from_the_last_records() {
-        let clock = Arc::new(ManualClock::at(WALL_2026));
-        let schema = Arc::new(Schema::new(vec![Field::new("temp", Scalar::Float)]).unwrap());
-        let mut options = Options::new("", "test");
-        options.clock = clock.clone();
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(options, 1));
-        let retention =
-            Retention { max_bytes: 1 << 20, max_age: None, keep: Keep::UntilRead, when_full: WhenFull::Block };
-        let readings =
-            StreamSpec { name: "readings".into(), schema: schema.clone(), partitions: 1, retention, readers: vec![] };
-        store.declare(vec![readings]).unwrap();
-        let intake = || StoreIntake::new(store.clone(), clock.clone(), "meter", "readings").unwrap();
-
-        clock.set_wall(5, false);
-        assert_eq!(intake().wall(), Wall { micros: 5, trusted: false }, "there is nothing to go on from");
-        clock.set_wall(WALL_2026, true);
-        let mut builder = BatchBuilder::new(schema);
-        builder.end_row("d1", WALL_2026).unwrap();
-        let parcel = Parcel { records: vec![Arc::new(builder.finish())], hurry: true, ..Default::default() };
-        let Ok(receipt) = intake().commit(parcel) else { panic!("refused") };
-        receipt.await.unwrap();
-
-        clock.set_wall(5, false);
-        let after = intake();
-        assert_eq!(after.wall(), Wall { micros: WALL_2026, trusted: false });
-        clock.advance(7);
-        assert_eq!(after.wall().micros, WALL_2026 + 7);
-        let mut builder = BatchBuilder::new(Arc::new(Schema::new(vec![Field::new("temp", Scalar::Float)]).unwrap()));
-        builder.end_row("d1", after.wall().micros).unwrap();
-        let parcel = Parcel { records: vec![Arc::new(builder.finish())], hurry: true, ..Default::default() };
-        let Ok(receipt) = after.commit(parcel) else { panic!("refused") };
-        receipt.await.unwrap();
-        assert_eq!(intake().wall().micros, WALL_2026 + 7, "and after another start without a clock too");
-        clock.set_wall(WALL_2026 - 1, true);
-        assert_eq!(after.wall().micros, WALL_2026 - 1, "a clock that was set is right");
-    }
 }

@@ -1,6 +1,7 @@
 //! The one module that sees everything: builds sources, streams, pipelines and sinks from a configuration, starts them
 //! in the order of the data's way backwards, and drains them in the order of the data.
 
+mod clock;
 mod intake;
 mod plan;
 mod view;
@@ -9,7 +10,10 @@ pub use intake::StoreIntake;
 pub use plan::{Plan, plan};
 
 use crate::config::{Config, SinkConfig, SinkKind, SourceConfig, SourceKind};
+use crate::flash::{SetInterval, Watch};
 use crate::http;
+use clock::GatewayClock;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_devices::{Source, listener, mqtt, serial};
@@ -72,6 +76,7 @@ pub struct Gateway {
     pipelines: Vec<std::thread::JoinHandle<()>>,
     sinks: Vec<JoinHandle<()>>,
     control: JoinHandle<()>,
+    flash: JoinHandle<()>,
     address: std::net::SocketAddr,
 }
 
@@ -96,11 +101,21 @@ impl Gateway {
         let engine = plan::engine(&config, cache).map_err(StartError::one)?;
         let Plan { streams, pipelines } = plan(&config, &engine).map_err(StartError)?;
         let schemas = streams.iter().map(|s| (s.name.clone(), s.schema.clone())).collect::<Vec<_>>();
-        let store = open_store(store_options(&config, &clock), medium)?;
+        let kept = Arc::new(GatewayClock::new(clock));
+        let clock: Arc<dyn Clock> = kept.clone();
+        let (store, set_interval) = open_store(store_options(&config, &clock), medium)?;
+        let left = store.last_wall();
+        left.iter().for_each(|wall| kept.go_on_from(*wall));
         store.declare(streams).map_err(StartError::one)?;
+        if left.is_none() {
+            intake::last_wall(&*store).map_err(StartError::one)?.iter().for_each(|wall| kept.go_on_from(*wall));
+        }
 
         let drain = Drain::default();
-        let mut view = View::new(&config, store.clone(), clock.clone());
+        let places = (config.flash, config.store.path.as_path());
+        let kernel = (Path::new("/sys"), Path::new("/proc"));
+        let flash = Arc::new(Watch::new(places, kernel, clock.clone(), store.clone(), set_interval));
+        let mut view = View::new(&config, store.clone(), clock.clone(), flash.clone());
         let mut built = Vec::new();
         for (options, input) in pipelines {
             let name = options.name.to_string();
@@ -120,6 +135,7 @@ impl Gateway {
 
         let view = Arc::new(view);
         let control = tokio::spawn(http::serve(listener, view, drain.control.clone()));
+        let flash = tokio::spawn(flash.run(drain.control.clone()));
         let run = |forward: Forward| {
             let drain = drain.sinks.clone();
             // A sink that fails says so in its status and its log.
@@ -130,7 +146,7 @@ impl Gateway {
         let pipelines = pipelines.collect::<Result<_, _>>()?;
         let sources = sources.into_iter().map(|(s, intake)| tokio::spawn(s.run(intake, drain.sources.clone())));
         let sources = sources.collect();
-        Ok(Gateway { store, drain, sources, pipelines, sinks, control, address })
+        Ok(Gateway { store, drain, sources, pipelines, sinks, control, flash, address })
     }
 
     /// Where the local HTTP listens.
@@ -165,6 +181,7 @@ impl Gateway {
         }
         self.drain.control.cancel();
         self.control.abort();
+        wait(self.flash, &mut deadline, "the count of what was written", &mut unfinished).await;
         if unfinished.is_empty() { Ok(()) } else { Err(unfinished) }
     }
 }
@@ -186,12 +203,16 @@ async fn wait(
     }
 }
 
-fn open_store(options: StoreOptions, medium: Medium) -> Result<Arc<dyn Store>, StartError> {
+fn open_store(options: StoreOptions, medium: Medium) -> Result<(Arc<dyn Store>, SetInterval), StartError> {
     Ok(match medium {
-        Medium::Disk => Arc::new(tidegate_store::sled::open(options).map_err(StartError::one)?),
+        Medium::Disk => {
+            let store = Arc::new(tidegate_store::sled::open(options).map_err(StartError::one)?);
+            (store.clone(), Box::new(move |interval| store.set_commit_interval(interval)))
+        }
         Medium::Memory => {
             tracing::warn!("the store is in memory: what is acknowledged is gone when this process ends");
-            Arc::new(MemoryStore::new(options, 0))
+            let store = Arc::new(MemoryStore::new(options, 0));
+            (store.clone(), Box::new(move |interval| store.set_commit_interval(interval)))
         }
     })
 }

@@ -1,6 +1,7 @@
 //! What the local HTTP shows: every part's status, as one JSON document.
 
 use crate::config::Config;
+use crate::flash::Watch;
 use crate::http;
 use crate::readiness::{Monitor, Ready, Seen};
 use serde_json::{Map, Value, json};
@@ -13,6 +14,7 @@ pub(super) struct View {
     gateway: String,
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
+    flash: Arc<Watch>,
     monitor: Monitor,
     warnings: Vec<String>,
     pub sources: Vec<tidegate_devices::Handle>,
@@ -23,11 +25,12 @@ pub(super) struct View {
 
 impl View {
     /// Nothing runs yet.
-    pub fn new(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>, flash: Arc<Watch>) -> Self {
         View {
             gateway: config.gateway.clone(),
             clock,
             store,
+            flash,
             monitor: Monitor::new(&config.streams).with_reserve(config.store.reserve),
             warnings: config.warnings.clone(),
             sources: Vec::new(),
@@ -41,7 +44,7 @@ impl View {
         let sources: Vec<_> = self.sources.iter().map(|handle| handle.status()).collect();
         let pipelines: Vec<_> = self.pipelines.iter().map(|(name, handle)| (name.clone(), handle.status())).collect();
         let sinks: Vec<_> = self.sinks.iter().map(|handle| handle.status()).collect();
-        self.monitor.judge(&Seen {
+        let ready = self.monitor.judge(&Seen {
             boot: self.clock.boot(),
             wall: self.clock.wall(),
             arrival: self.store.arrival_now(),
@@ -49,7 +52,9 @@ impl View {
             sources: &sources,
             pipelines: &pipelines,
             sinks: &sinks,
-        })
+        });
+        self.flash.count();
+        ready.with(self.flash.reasons())
     }
 }
 
@@ -72,6 +77,7 @@ impl http::View for View {
             "ready": self.judge(&health),
             "warnings": self.warnings,
             "store": store(&health),
+            "flash": self.flash.status(),
             "streams": streams(&health),
             "sources": sources,
             "pipelines": pipelines,

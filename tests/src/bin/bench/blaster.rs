@@ -3,6 +3,7 @@
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Event time of the first reading, milliseconds since the epoch.
 pub const FIRST_MS: u64 = 1_700_000_000_000;
@@ -10,6 +11,8 @@ pub const FIRST_MS: u64 = 1_700_000_000_000;
 pub const READINGS_PER_MS: u64 = 100;
 /// Devices taking turns.
 pub const DEVICES: u64 = 1_000;
+/// How often a sender with a rate sends.
+const TICK: Duration = Duration::from_millis(5);
 /// How many packets are made ahead of a write.
 const PACKETS_PER_WRITE: u64 = 500;
 
@@ -32,11 +35,16 @@ pub struct Blaster {
 impl Blaster {
     /// Sends `readings` at `qos` (0 or 1) to the first subscriber; at QoS 1 keeps to its receive maximum.
     pub fn start(readings: u64, qos: u8) -> Self {
+        Blaster::at_rate(readings, qos, None)
+    }
+
+    /// The same, so many a second.
+    pub fn at_rate(readings: u64, qos: u8, a_second: Option<u64>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = listener.local_addr().expect("an address");
         let thread = std::thread::spawn(move || {
             let (stream, _) = listener.accept()?;
-            serve(stream, readings, qos)
+            serve(stream, readings, qos, a_second)
         });
         Blaster { addr, thread }
     }
@@ -47,12 +55,12 @@ impl Blaster {
     }
 }
 
-fn serve(stream: TcpStream, readings: u64, qos: u8) -> std::io::Result<()> {
+fn serve(stream: TcpStream, readings: u64, qos: u8, a_second: Option<u64>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::with_capacity(64 * 1024, stream.try_clone()?);
     let mut writer = stream;
     let connect = packet(&mut reader)?.1;
-    let sending = Sending { qos, v5: connect[6] == 5, window: u64::from(receive_max(&connect)) };
+    let sending = Sending { qos, v5: connect[6] == 5, window: u64::from(receive_max(&connect)), a_second };
     // CONNACK: no session, success; in MQTT 5 no properties.
     writer.write_all(if sending.v5 { &[0x20, 3, 0, 0, 0] } else { &[0x20, 2, 0, 0] })?;
     let subscribe = loop {
@@ -82,15 +90,26 @@ struct Sending {
     v5: bool,
     /// Most that are unacknowledged.
     window: u64,
+    /// As fast as the socket takes them, or so many a second.
+    a_second: Option<u64>,
 }
 
 impl Sending {
+    #[allow(clippy::disallowed_methods, reason = "a sender with a rate reads the machine's clock")]
     fn send(&self, reader: &mut impl Read, writer: &mut impl Write, readings: u64) -> std::io::Result<()> {
         let (mut sent, mut acked) = (0, 0);
         let mut buffer = Vec::new();
+        let begin = Instant::now();
         while acked < readings {
             let open = if self.qos == 0 { u64::MAX } else { acked + self.window - sent };
-            let end = readings.min(sent + open.min(PACKETS_PER_WRITE));
+            let mut end = readings.min(sent.saturating_add(open.min(PACKETS_PER_WRITE)));
+            if let Some(rate) = self.a_second {
+                end = end.min((begin.elapsed().as_secs_f64() * rate as f64) as u64);
+                if end == sent && sent < readings && open > 0 {
+                    std::thread::sleep(TICK);
+                    continue;
+                }
+            }
             buffer.clear();
             (sent..end).for_each(|number| self.publish(&mut buffer, number));
             writer.write_all(&buffer)?;

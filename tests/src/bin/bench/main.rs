@@ -10,6 +10,7 @@ mod blaster;
 mod firehose;
 mod report;
 mod start;
+mod writes;
 
 use firehose::{Firehose, Keeping};
 use report::Report;
@@ -26,6 +27,10 @@ fn main() {
         std::process::exit(2);
     };
     let mut report = Report::default();
+    if bare == "writes" {
+        writes::measure(&mut report);
+        return report.write(&out);
+    }
     report.include("plugins", &plugins);
     blaster::pin_to_core_1();
     for version in ["5", "3.1.1"] {
@@ -43,5 +48,6 @@ fn main() {
     }
     firehose::idle(&mut report);
     start::to_first_output(&mut report);
+    writes::measure(&mut report);
     report.write(&out);
 }

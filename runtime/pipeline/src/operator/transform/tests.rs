@@ -33,10 +33,12 @@ fn chain(plugin: &str, params: &Value, keep: Option<&[&str]>, input: &Arc<Schema
 
 fn process(chain: &mut Chain, batch: Batch) -> (Vec<Value>, Vec<(u32, String)>) {
     let rows = batch.rows() as u32;
-    let run = Run { commit: 1, arrival: 0, wall: 0, trusted: true, stamped: false, rows };
-    let entry = Entry { input: 0, first: Position(0), next: Position(rows.into()), run, batch: Arc::new(batch) };
+    let run = Run { commit: 1, arrival: 0, wall: 0, trusted: true, stamped: None, rows };
+    let entry =
+        Entry { input: 0, first: Position(0), next: Position(rows.into()), run, frame: None, batch: Arc::new(batch) };
     let outcome = chain.process(&entry, &Verdicts::default()).unwrap();
-    let records = (0..outcome.batch.rows()).map(|row| serde_json::to_value(outcome.batch.row(row)).unwrap());
+    let made = &outcome.batches[0].0;
+    let records = (0..made.rows()).map(|row| serde_json::to_value(made.row(row)).unwrap());
     let faults = outcome.trouble.into_iter().flat_map(|(_, trouble)| trouble.rows);
     (records.collect(), faults.map(|(row, _, fault)| (row, fault.message)).collect())
 }

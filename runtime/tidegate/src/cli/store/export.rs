@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tidegate_record::Identity;
 use tidegate_store::files::{Disk, NewFile};
-use tidegate_store::{Block, BlockReader, Partition};
+use tidegate_store::{Block, BlockReader, Dates, Partition};
 
 /// What to write, of which store.
 #[derive(Debug, Args)]
@@ -108,7 +108,10 @@ fn records(
             let from = if let When::Offset(from) = options.from { from } else { 0 };
             let visited = store.blocks(stream, from, &mut |partition, block| {
                 match block {
-                    Ok(block) => failed = one(&mut rows, options, partition, &block),
+                    Ok(block) => {
+                        let dates = Dates::of(&block, |commit| store.dating(commit));
+                        failed = one(&mut rows, options, partition, (&block, &dates));
+                    }
                     Err(reason) => damaged.push(reason),
                 }
                 failed.is_ok()
@@ -131,7 +134,9 @@ fn records(
             let identity: Identity = pack.identity();
             let mut rows = Rows::new(format, identity, out);
             while let Some((partition, block)) = pack.block()? {
-                one(&mut rows, options, &partition, &block)?;
+                // Corrections do not come with the blocks: times are as they were set, and marked.
+                let dates = Dates::of(&block, |_| None);
+                one(&mut rows, options, &partition, (&block, &dates))?;
             }
             rows.records()
         }
@@ -140,8 +145,13 @@ fn records(
 }
 
 /// Writes what is asked for of a block.
-fn one(rows: &mut Rows<'_>, options: &ExportOptions, partition: &Partition, block: &Block) -> Result<(), String> {
+fn one(
+    rows: &mut Rows<'_>,
+    options: &ExportOptions,
+    partition: &Partition,
+    (block, dates): (&Block, &Dates),
+) -> Result<(), String> {
     let end = options.to.map_or(block.batch.rows(), |to| to.rows_before(block));
     let begin = options.from.rows_before(block).min(end);
-    rows.write(partition, block, begin..end)
+    rows.write(partition, (block, dates), begin..end)
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use tidegate_record::{Identity, RecordId, Schema};
-use tidegate_store::{Block, Partition};
+use tidegate_store::{Block, Dates, Partition};
 
 /// Writes records in one format.
 pub(super) struct Rows<'a> {
@@ -29,16 +29,26 @@ impl<'a> Rows<'a> {
     }
 
     /// Writes some records of a block.
-    pub(super) fn write(&mut self, partition: &Partition, block: &Block, rows: Range<usize>) -> Result<(), String> {
+    pub(super) fn write(
+        &mut self,
+        partition: &Partition,
+        (block, dates): (&Block, &Dates),
+        rows: Range<usize>,
+    ) -> Result<(), String> {
         self.records += rows.len() as u64;
         let lines = match self.format {
-            Format::Ndjson => ndjson::lines(&self.identity, partition, block, rows),
-            Format::Csv => self.csv(partition, block, rows)?,
+            Format::Ndjson => ndjson::lines(&self.identity, partition, (block, dates), rows),
+            Format::Csv => self.csv(partition, (block, dates), rows)?,
         };
         self.out.write_all(&lines).map_err(|error| error.to_string())
     }
 
-    fn csv(&mut self, partition: &Partition, block: &Block, rows: Range<usize>) -> Result<Vec<u8>, String> {
+    fn csv(
+        &mut self,
+        partition: &Partition,
+        (block, dates): (&Block, &Dates),
+        rows: Range<usize>,
+    ) -> Result<Vec<u8>, String> {
         let mut out = Vec::with_capacity(rows.len() * 64);
         if rows.is_empty() {
             return Ok(out);
@@ -64,7 +74,8 @@ impl<'a> Rows<'a> {
             let Partition { stream, number } = partition;
             let identity = &self.identity;
             let id = RecordId { identity, stream, partition: *number, offset, pass: block.pass };
-            let record = serde_json::to_value(block.batch.row(row)).map_err(|error| error.to_string())?;
+            let record = serde_json::to_value(block.batch.row(row).shifted(dates.at(row).0))
+                .map_err(|error| error.to_string())?;
             let names = ["device", "time"].into_iter().chain(schema.fields().iter().map(|field| field.name.as_str()));
             let cells = names.map(|name| match &record[name] {
                 serde_json::Value::Null => String::new(),
@@ -108,7 +119,7 @@ mod tests {
         builder.end_row("d1", 1_000_000).unwrap();
         builder.end_row("d2", 2_000_000).unwrap();
         let batch = Arc::new(builder.finish());
-        let run = Run { commit: 1, arrival: 1, wall: 1, trusted: true, stamped: false, rows: 2 };
+        let run = Run { commit: 1, arrival: 1, wall: 1, trusted: true, stamped: None, rows: 2 };
         Block { first: Position(first), next: Position(first + 2), runs: vec![run], pass: 0, batch }
     }
 
@@ -122,11 +133,11 @@ mod tests {
         let mut out = Vec::new();
         let mut rows = Rows::new(Format::Csv, identity, &mut out);
         let partition = Partition::new("readings", 0);
-        rows.write(&partition, &block(fields(), 5), 0..2).unwrap();
-        rows.write(&partition, &block(fields(), 7), 1..2).unwrap();
+        rows.write(&partition, (&block(fields(), 5), &Dates::default()), 0..2).unwrap();
+        rows.write(&partition, (&block(fields(), 7), &Dates::default()), 1..2).unwrap();
         assert_eq!(rows.records(), 3);
         let more = vec![Field::new("temp", Scalar::Float), Field::new("text", Scalar::Text)];
-        let refused = rows.write(&partition, &block(more, 9), 0..2).unwrap_err();
+        let refused = rows.write(&partition, (&block(more, 9), &Dates::default()), 0..2).unwrap_err();
         assert!(refused.contains("from offset 9 on readings/0 has other fields"), "{refused}");
         let text = String::from_utf8(out).unwrap();
         let id = "plant-7/readings/0/0000000000000007";

@@ -1,0 +1,100 @@
+//! Windows that a step of the gateway's clock left behind: their device's times go on elsewhere.
+//!
+//! They close when they would have without the step: once their own clock, which the arrival clock carries on, has
+//! passed their end and the lateness bound, or once their device falls silent.
+
+use super::{Closed, Device};
+use crate::WindowOptions;
+use crate::entry::Frame;
+use crate::rows::Stamp;
+use serde::{Deserialize, Serialize};
+
+/// A clock that moved further has been stepped.
+const STEP_US: i64 = 1_000_000;
+/// Most windows left open; those due first close early.
+const LEFT_MAX: usize = 65_536;
+
+/// The windows left behind, by when they are due.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    windows: Vec<Window>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Window {
+    /// The arrival at which it closes.
+    due: i64,
+    key: u32,
+    start: i64,
+    slot: u32,
+    stamp: Stamp,
+}
+
+/// What of it must be kept to go on after a restart: the clocks of the devices in their order, and the windows.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct SavedFrames {
+    devices: Vec<Option<Frame>>,
+    left: Vec<Window>,
+}
+
+impl SavedFrames {
+    pub(super) fn new(devices: Vec<Option<Frame>>, left: &Left) -> Self {
+        SavedFrames { devices, left: left.windows.clone() }
+    }
+
+    pub(super) fn split(self) -> (Vec<Option<Frame>>, Left) {
+        (self.devices, Left { windows: self.left })
+    }
+}
+
+impl Left {
+    /// The clock of a device's times is another now. Where that is no more than a new name for it the device goes on.
+    pub(super) fn step(&mut self, key: u32, device: &mut Device, now: Option<Frame>, options: &WindowOptions) {
+        let (before, after) = (std::mem::replace(&mut device.frame, now), now);
+        let (Some(before), Some(after)) = (before, after) else { return };
+        if after.offset.saturating_sub(before.offset).saturating_abs() <= STEP_US {
+            return;
+        }
+        let windows = device.open.drain(..).map(|open| Window {
+            due: open.start.saturating_add(options.size).saturating_add(options.lateness).saturating_sub(before.offset),
+            key,
+            start: open.start,
+            slot: open.slot,
+            stamp: Some(before.since),
+        });
+        self.windows.extend(windows);
+        self.windows.sort_unstable();
+        (device.newest, device.closed_to) = (i64::MIN, i64::MIN);
+    }
+
+    /// Takes out the windows that are due at `arrival`.
+    pub(super) fn due(&mut self, arrival: i64, size: i64) -> Vec<Closed> {
+        let due = self.windows.partition_point(|window| window.due <= arrival);
+        let due = due.max(self.windows.len().saturating_sub(LEFT_MAX));
+        self.windows.drain(..due).map(|window| window.closed(size)).collect()
+    }
+
+    /// Takes out the windows of a device.
+    pub(super) fn of(&mut self, key: u32, size: i64) -> Vec<Closed> {
+        self.windows.extract_if(.., |window| window.key == key).map(|window| window.closed(size)).collect()
+    }
+
+    pub(super) fn first_due(&self) -> Option<i64> {
+        self.windows.first().map(|window| window.due)
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.windows.iter().map(|window| window.slot)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+}
+
+impl Window {
+    fn closed(self, size: i64) -> Closed {
+        let Window { key, start, slot, stamp, .. } = self;
+        Closed { key, slot, start, end: start.saturating_add(size), stamp, row: 0 }
+    }
+}
