@@ -39,7 +39,10 @@ fn store(seen: &Seen<'_>, reserve: u64, samples: &Samples, reasons: &mut Vec<Rea
     let health = seen.health;
     if let Some(why) = &health.poisoned {
         let what = "it refuses writes until a restart, and nothing is acknowledged";
-        reasons.push(Reason::not_ready("store", format!("poisoned: {what}: {why}")));
+        reasons.push(Reason::not_ready(
+            "store",
+            format!("poisoned: {what}: {why}. Check the disk, then restart the gateway"),
+        ));
     }
     disk(health, reserve, reasons);
     let (used, max) = (health.disk_bytes, health.disk_bytes_max);

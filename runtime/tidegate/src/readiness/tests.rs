@@ -148,7 +148,9 @@ fn where_all_is_well_there_is_nothing_to_say() {
 fn a_store_that_cannot_take_more_is_not_ready() {
     check(
         |sight| sight.health.poisoned = Some("fdatasync: I/O error".into()),
-        &["✗ store: poisoned: it refuses writes until a restart, and nothing is acknowledged: fdatasync: I/O error"],
+        &[
+            "✗ store: poisoned: it refuses writes until a restart, and nothing is acknowledged: fdatasync: I/O error. Check the disk, then restart the gateway",
+        ],
     );
     check(
         |sight| (sight.health.disk_free, sight.health.full) = (Some(60 * MIB), true),
