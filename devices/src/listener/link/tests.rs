@@ -97,7 +97,7 @@ const NOTHING: [u8; 0] = [];
 const READING: &str = r#"{"d":"a","temp":1}"#;
 
 fn records(parcel: &Parcel) -> usize {
-    parcel.records.iter().map(|batch| batch.rows()).sum()
+    parcel.records.iter().map(|dated| dated.batch.rows()).sum()
 }
 
 #[test]
