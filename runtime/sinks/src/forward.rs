@@ -1,7 +1,8 @@
 //! The one forward loop of all sinks: cursor → request → deliver → backoff with jitter → dead letters.
 //!
 //! **Order.** One request is under way at a time, so records arrive in the order of their offsets in each partition.
-//! Partitions take turns.
+//! Partitions take turns. A sink with a live share gives that order up after an outage: fresh records go beside the
+//! backlog, each of the two in order (see [`track`]).
 //!
 //! **Cutting.** A request is one block, or several where a backlog waits, up to `request_bytes_max` (see [`cut`]); a
 //! block beyond that is cut by rows. Where the upstream knows requests by a key, a request made again after a restart
@@ -23,20 +24,23 @@ mod backoff;
 mod cursors;
 mod cut;
 mod dead_letters;
+mod saved;
 mod settle;
 mod size;
 mod status;
+mod track;
 
 pub use backoff::RETRY_AFTER_MAX;
 pub use dead_letters::{FRAME_BYTES_MAX, REASON_BYTES_MAX};
 pub use settle::REFUSED_IN_ROW_MAX;
 pub use status::{Handle, State, Status};
+pub use track::Live;
 
 use crate::uplink::{Member, Share};
 use crate::{Uplink, Upstream};
 use backoff::Backoff;
 use cursors::Cursors;
-use cut::{Cut, Lane};
+use cut::Cut;
 use futures::FutureExt;
 use futures::future::select_all;
 use settle::Settled;
@@ -47,6 +51,7 @@ use std::time::Duration;
 use tidegate_record::Clock;
 use tidegate_store::{Error, Store, Visibility};
 use tokio_util::sync::CancellationToken;
+use track::Track;
 
 /// How long a reader rests when the store woke it and had nothing, so that a fault there costs no processor.
 const REST: Duration = Duration::from_millis(50);
@@ -64,6 +69,8 @@ pub struct ForwardOptions {
     pub backoff_max: Duration,
     /// Most bytes of records (as JSON, uncompressed) in a request; a single larger record still goes.
     pub request_bytes_max: usize,
+    /// Fresh records beside a backlog.
+    pub live: Live,
 }
 
 impl Default for ForwardOptions {
@@ -74,6 +81,7 @@ impl Default for ForwardOptions {
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(60),
             request_bytes_max: 1024 * 1024,
+            live: Live::default(),
         }
     }
 }
@@ -112,13 +120,13 @@ impl Forward {
     pub async fn run(self, drain: CancellationToken) -> Result<(), Error> {
         let Forward { options, store, upstream, reporter, uplink } = self;
         let cursors = Cursors::open(store.clone(), &options).inspect_err(|e| reporter.failed(e.to_string()))?;
-        let lanes = cursors.lanes(upstream.keyed(), options.request_bytes_max);
-        for lane in &lanes {
-            reporter.cursor(lane.partition().number, lane.at().0);
+        let tracks = cursors.tracks(upstream.keyed(), options.request_bytes_max, options.live);
+        for track in &tracks {
+            reporter.stands(track.partition().number, &track.standing());
         }
         tracing::info!(sink = options.name, stream = options.stream, upstream = upstream.place(), "sink begins");
         let backoff = Backoff::new(options.backoff_min, options.backoff_max, store.identity().epoch);
-        let mut sink = Sink { store, upstream, reporter, uplink, drain, lanes, cursors, backoff, refused_in_row: 0 };
+        let mut sink = Sink { store, upstream, reporter, uplink, drain, tracks, cursors, backoff, refused_in_row: 0 };
         // Nothing of it is used after a panic but the reporter.
         let result = AssertUnwindSafe(sink.forward()).catch_unwind().await;
         match &result {
@@ -139,7 +147,7 @@ struct Sink {
     reporter: Reporter,
     uplink: Option<Member>,
     drain: CancellationToken,
-    lanes: Vec<Lane>,
+    tracks: Vec<Track>,
     cursors: Cursors,
     backoff: Backoff,
     /// Records refused since the upstream last took one.
@@ -151,8 +159,8 @@ impl Sink {
         let mut woken = false;
         while !self.drain.is_cancelled() {
             let mut delivered = false;
-            for lane in 0..self.lanes.len() {
-                match self.forward_one(lane).await {
+            for track in 0..self.tracks.len() {
+                match self.forward_one(track).await {
                     Ok(some) => delivered |= some,
                     // The medium may read again later; nothing else mends itself.
                     Err(Error::Read { what, reason }) => {
@@ -170,29 +178,39 @@ impl Sink {
     }
 
     /// Takes the next request of a partition through to its end; false where there is none, or it was broken off.
-    async fn forward_one(&mut self, lane: usize) -> Result<bool, Error> {
+    async fn forward_one(&mut self, track: usize) -> Result<bool, Error> {
         if self.drain.is_cancelled() {
             return Ok(false);
         }
-        if self.lanes[lane].backlog().await? {
-            let fence = self.lanes[lane].raise_fence();
-            self.cursors.fence(lane, fence).await?;
+        if self.tracks[track].split(self.store.arrival_now()).await? {
+            self.cursors.settle(track, self.tracks[track].standing()).await?;
         }
-        let cut = self.lanes[lane].next().await?;
+        let lane = self.tracks[track].choose().await?;
+        if self.tracks[track].raise_fence(lane).await? {
+            self.cursors.settle(track, self.tracks[track].standing()).await?;
+        }
+        let cut = self.tracks[track].next(lane).await?;
         // Ticks may have been passed.
-        self.cursors.moved(lane, self.lanes[lane].at());
-        let Some(Cut { request, next }) = cut else { return Ok(false) };
-        if !self.cursors.reaching(lane, next).await? {
-            self.lanes[lane].read_again();
+        self.stands(track);
+        let Some(Cut { request, next, bytes }) = cut else { return Ok(false) };
+        if !self.cursors.reaching(track, next).await? {
+            self.tracks[track].read_again(lane);
             return Ok(false);
         }
         self.reporter.delivering();
         let Settled::Done { refused } = self.settle(&request).await? else { return Ok(false) };
         self.reporter.settled(request.len() - refused.len(), refused.len());
-        self.lanes[lane].done(next);
-        self.cursors.settled(lane, next, &request, &refused, self.reporter.wall()).await?;
-        self.reporter.cursor(request.partition().number, next.0);
+        self.tracks[track].done(lane, next, bytes);
+        let standing = self.tracks[track].standing();
+        self.cursors.settled(track, standing, &request, &refused, self.reporter.wall()).await?;
+        self.stands(track);
         Ok(true)
+    }
+
+    fn stands(&mut self, track: usize) {
+        let standing = self.tracks[track].standing();
+        self.reporter.stands(self.tracks[track].partition().number, &standing);
+        self.cursors.moved(track, standing);
     }
 
     /// Waits until there may be records again; `woken` when the last wait brought none.
@@ -203,7 +221,8 @@ impl Sink {
         self.reporter.idle();
         self.uplink.iter().for_each(Member::rest);
         let store = self.store.clone();
-        let appended = self.lanes.iter().map(|l| store.appended(l.partition(), l.at(), Visibility::Durable));
+        let lanes = self.tracks.iter().map(Track::open);
+        let appended = lanes.map(|lane| store.appended(lane.partition(), lane.at(), Visibility::Durable));
         let appended = select_all(appended);
         let drain = self.drain.clone();
         let quiet = async {

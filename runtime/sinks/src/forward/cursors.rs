@@ -1,10 +1,11 @@
-//! A sink's durable side: its cursors, fences and what it commits.
+//! A sink's durable side: its cursors, fences, what was delivered ahead, and what it commits.
 
 use super::cut::Lane;
+use super::saved;
+use super::track::{Live, Standing, Track};
 use super::{ForwardOptions, dead_letters};
 use crate::Request;
 use crate::upstream::Refused;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_record::{Times, Wall, streams};
 use tidegate_store::{Commit, Error, Loss, LossReason, Partition, Position, Reach, Receipt, Refusal, Session, Store};
@@ -17,13 +18,14 @@ pub(super) struct Cursors {
     marks: Vec<Mark>,
     /// Something moved since the last commit.
     dirty: bool,
+    /// By the last state something was delivered ahead of a cursor.
+    was_ahead: bool,
     outstanding: Option<Receipt>,
 }
 
-struct Mark {
-    partition: Partition,
-    at: Position,
-    fence: Position,
+pub(super) struct Mark {
+    pub(super) partition: Partition,
+    pub(super) standing: Standing,
 }
 
 impl Cursors {
@@ -31,34 +33,37 @@ impl Cursors {
     pub(super) fn open(store: Arc<dyn Store>, options: &ForwardOptions) -> Result<Self, Error> {
         let producer = format!("sink/{}", options.name);
         let session = store.attach(&producer)?;
-        let fences = store.state(&producer)?.map(|state| read_fences(&state)).unwrap_or_default();
+        let mut saved = store.state(&producer)?.map(|state| saved::read(&state)).unwrap_or_default();
         let mut marks = Vec::new();
         for partition in store.assigned(&options.stream)? {
             let at = match store.cursor(&producer, &partition)? {
                 Some(at) => at,
                 None => store.start(&partition)?,
             };
-            let fence = fences.get(&partition.number).map_or(Position(0), |&fence| Position(fence));
-            marks.push(Mark { partition, at, fence });
+            let standing = saved.remove(&partition.number).unwrap_or_default().standing(at);
+            marks.push(Mark { partition, standing });
         }
-        Ok(Cursors { store, session, name: options.name.clone(), marks, dirty: false, outstanding: None })
+        // What is in the state and does not hold any more goes with the first commit.
+        let (name, was_ahead) = (options.name.clone(), true);
+        Ok(Cursors { store, session, name, marks, dirty: false, was_ahead, outstanding: None })
     }
 
     /// A reader for each partition.
-    pub(super) fn lanes(&self, keyed: bool, bytes_max: usize) -> Vec<Lane> {
-        let lane = |mark: &Mark| {
-            let fence = keyed.then_some(mark.fence);
-            Lane::new(self.store.clone(), mark.partition.clone(), mark.at, fence, bytes_max)
+    pub(super) fn tracks(&self, keyed: bool, bytes_max: usize, live: Live) -> Vec<Track> {
+        let track = |mark: &Mark| {
+            let fence = keyed.then_some(mark.standing.fence);
+            let lane = |at| Lane::new(self.store.clone(), mark.partition.clone(), at, fence, bytes_max);
+            Track::new(&mark.standing, live, lane)
         };
-        self.marks.iter().map(lane).collect()
+        self.marks.iter().map(track).collect()
     }
 
-    /// Tells the store that what lies from the cursor to `until` is delivered now; false where it was made coarser
+    /// Tells the store that what lies from the cursor to `until` is delivered now (or was, ahead of it); false where it was made coarser
     /// since it was read.
-    pub(super) async fn reaching(&mut self, lane: usize, until: Position) -> Result<bool, Error> {
+    pub(super) async fn reaching(&mut self, track: usize, until: Position) -> Result<bool, Error> {
         loop {
-            let mark = &self.marks[lane];
-            match self.store.reaching(&self.session, &mark.partition, mark.at..until) {
+            let mark = &self.marks[track];
+            match self.store.reaching(&self.session, &mark.partition, mark.standing.at..until) {
                 Reach::Granted => return Ok(true),
                 Reach::ReadAgain => return Ok(false),
                 Reach::CommitFirst => self.finish().await?,
@@ -66,25 +71,23 @@ impl Cursors {
         }
     }
 
-    /// The cursor of a partition moved; it becomes durable in time.
-    pub(super) fn moved(&mut self, lane: usize, to: Position) {
-        let mark = &mut self.marks[lane];
-        if mark.at != to {
-            mark.at = to;
-            self.dirty = true;
-        }
+    /// A partition stands somewhere else; it becomes durable in time.
+    pub(super) fn moved(&mut self, track: usize, to: Standing) {
+        let mark = &mut self.marks[track];
+        self.dirty |= mark.standing.at != to.at || mark.standing.ahead != to.ahead;
+        mark.standing = to;
     }
 
     /// A request is done with: its refused records go to the dead letters and the ledger in one commit with the cursor.
     pub(super) async fn settled(
         &mut self,
-        lane: usize,
-        to: Position,
+        track: usize,
+        to: Standing,
         request: &Request,
         refused: &[Refused],
         wall: Wall,
     ) -> Result<(), Error> {
-        self.moved(lane, to);
+        self.moved(track, to);
         if refused.is_empty() {
             return Ok(());
         }
@@ -103,12 +106,12 @@ impl Cursors {
         self.submit(commit).await
     }
 
-    /// Makes the cursor and a fence durable.
-    pub(super) async fn fence(&mut self, lane: usize, fence: Position) -> Result<(), Error> {
+    /// Makes durable where a partition stands: its fence is new, or its spans are.
+    pub(super) async fn settle(&mut self, track: usize, standing: Standing) -> Result<(), Error> {
         self.receive().await?;
-        self.marks[lane].fence = fence;
+        self.marks[track].standing = standing;
         let mut commit = self.commit();
-        commit.state = Some(self.write_fences());
+        commit.state = Some(saved::write(&self.marks));
         self.submit(commit).await?;
         self.receive().await
     }
@@ -161,7 +164,11 @@ impl Cursors {
     /// A commit of all cursors.
     fn commit(&self) -> Commit {
         let mut commit = Commit::by(&self.session);
-        commit.reads = self.marks.iter().map(|mark| (mark.partition.clone(), mark.at)).collect();
+        commit.reads = self.marks.iter().map(|mark| (mark.partition.clone(), mark.standing.at)).collect();
+        // What is ahead moves with every request; when nothing is any more, that is written once.
+        if self.was_ahead || self.is_ahead() {
+            commit.state = Some(saved::write(&self.marks));
+        }
         commit
     }
 
@@ -172,6 +179,7 @@ impl Cursors {
                 Ok(receipt) => {
                     self.outstanding = Some(receipt);
                     self.dirty = false;
+                    self.was_ahead = self.is_ahead();
                     return Ok(());
                 }
                 Err(Refusal::Full(back, stream)) => {
@@ -183,17 +191,10 @@ impl Cursors {
         }
     }
 
-    /// The fences as the sink's state: JSON, partition → offset. Those the cursor has passed are left out.
-    fn write_fences(&self) -> Vec<u8> {
-        let ahead = self.marks.iter().filter(|mark| mark.fence > mark.at);
-        let fences: BTreeMap<u32, u64> = ahead.map(|mark| (mark.partition.number, mark.fence.0)).collect();
-        serde_json::to_vec(&fences).unwrap_or_default()
+    /// Whether something is delivered ahead of a cursor.
+    fn is_ahead(&self) -> bool {
+        self.marks.iter().any(|mark| !mark.standing.ahead.is_empty())
     }
-}
-
-/// A state that is not ours costs nothing but an upstream's recognition of a repeated request.
-fn read_fences(state: &[u8]) -> BTreeMap<u32, u64> {
-    serde_json::from_slice(state).unwrap_or_default()
 }
 
 fn loss(stage: &Arc<str>, request: &Request, refused: &[Refused]) -> Loss {

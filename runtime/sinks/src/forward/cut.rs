@@ -4,6 +4,7 @@ use super::size::{CLOCK_BYTES, Sizes};
 use crate::Request;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tidegate_record::{Batch, Identity};
 use tidegate_store::{Block, Dates, Error, Partition, Position, Store, Visibility};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -22,6 +23,8 @@ pub(super) struct Lane {
     at: Position,
     /// Blocks that end here or before are joined.
     fence: Position,
+    /// It ends here: another lane goes on.
+    end: Option<Position>,
     /// Read and not yet cut into a request: [`BACKLOG_BLOCKS`] at most.
     waiting: VecDeque<Waiting>,
     /// Where to read on behind those.
@@ -40,6 +43,10 @@ struct Waiting {
     stamped: bool,
     /// The first row not yet cut.
     from: usize,
+    /// The row after the last.
+    to: usize,
+    /// When it arrived, arrival clock.
+    arrival: i64,
     next: Position,
 }
 
@@ -47,7 +54,12 @@ struct Waiting {
 pub(super) struct Cut {
     pub(super) request: Request,
     pub(super) next: Position,
+    /// About how many bytes its records have.
+    pub(super) bytes: usize,
 }
+
+/// A fence of those that need none: whatever waits is joined.
+const NO_FENCE: Position = Position(u64::MAX);
 
 impl Lane {
     /// Reads `partition` from `at` on. Without a `fence` requests need not be the same after a restart: whatever waits
@@ -61,8 +73,14 @@ impl Lane {
     ) -> Self {
         let identity = store.identity();
         let sizes = Sizes::new(&identity, &partition);
-        let fence = fence.unwrap_or(Position(u64::MAX));
-        Lane { store, partition, identity, sizes, bytes_max, at, fence, waiting: VecDeque::new(), read_at: at }
+        let fence = fence.unwrap_or(NO_FENCE);
+        let waiting = VecDeque::new();
+        Lane { store, partition, identity, sizes, bytes_max, at, fence, end: None, waiting, read_at: at }
+    }
+
+    /// The same, up to `end`: what is there is there to stay, so all of it is joined.
+    pub(super) fn until(self, end: Position) -> Self {
+        Lane { fence: end, end: Some(end), ..self }
     }
 
     pub(super) fn partition(&self) -> &Partition {
@@ -74,18 +92,61 @@ impl Lane {
         self.at
     }
 
-    /// Whether blocks pile up behind the fence.
-    pub(super) async fn backlog(&mut self) -> Result<bool, Error> {
-        Ok(self.at >= self.fence && self.look(BACKLOG_BLOCKS).await? == BACKLOG_BLOCKS)
+    pub(super) fn fence(&self) -> Position {
+        if self.fence == NO_FENCE { Position(0) } else { self.fence }
     }
 
-    /// Joins everything durable now, from the next request on; gives the fence, to be made durable before that.
-    pub(super) fn raise_fence(&mut self) -> Position {
+    pub(super) fn end(&self) -> Option<Position> {
+        self.end
+    }
+
+    /// Whether there is a record to send.
+    pub(super) async fn has_some(&mut self) -> Result<bool, Error> {
+        Ok(self.look(1).await? > 0)
+    }
+
+    /// Whether it has an end and everything before that is delivered.
+    pub(super) async fn is_through(&mut self) -> Result<bool, Error> {
+        let Some(end) = self.end else { return Ok(false) };
+        Ok(self.look(1).await? == 0 && self.read_at >= end)
+    }
+
+    /// In two, where blocks pile up and the first of them has waited for longer than `after`: what is durable now, and
+    /// what comes. What was to be joined before that is still.
+    pub(super) async fn split(mut self, arrival_now: i64, after: Duration) -> (Vec<Self>, Result<(), Error>) {
+        let waiting = match self.look(BACKLOG_BLOCKS).await {
+            Ok(waiting) => waiting,
+            Err(error) => return (vec![self], Err(error)),
+        };
+        let waited = self.waiting.front().map_or(0, |block| arrival_now.saturating_sub(block.arrival));
+        if waiting < BACKLOG_BLOCKS || waited < after.as_micros() as i64 {
+            return (vec![self], Ok(()));
+        }
+        let keyed = self.fence != NO_FENCE;
+        let end = if keyed && self.fence > self.at { self.fence } else { self.durable() };
+        let fence = keyed.then_some(end);
+        let open = Lane::new(self.store.clone(), self.partition.clone(), end, fence, self.bytes_max);
+        let at = self.at;
+        let span = Lane { read_at: at, waiting: VecDeque::new(), ..self }.until(end);
+        (vec![span, open], Ok(()))
+    }
+
+    /// Whether blocks pile up behind the fence.
+    pub(super) async fn backlog(&mut self) -> Result<bool, Error> {
+        Ok(self.end.is_none() && self.at >= self.fence && self.look(BACKLOG_BLOCKS).await? == BACKLOG_BLOCKS)
+    }
+
+    /// Joins everything durable now, from the next request on; the fence is to be made durable before that.
+    pub(super) fn raise_fence(&mut self) {
+        self.fence = self.durable();
+    }
+
+    /// Up to where everything is durable.
+    fn durable(&self) -> Position {
         let health = self.store.health();
         let durable = health.partitions.iter().find(|p| p.partition == self.partition).map(|p| p.durable);
         // What has been read is durable at any rate.
-        self.fence = self.read_at.max(durable.unwrap_or(self.read_at));
-        self.fence
+        self.read_at.max(durable.unwrap_or(self.read_at))
     }
 
     /// The next request, if there are records. Ticks before them are passed.
@@ -117,9 +178,10 @@ impl Lane {
         let mut request = Request::new(self.identity.clone(), self.partition.clone());
         let mut room = self.bytes_max;
         let mut next = self.at;
+        let mut size = 0;
         while let Some(block) = self.waiting.front_mut() {
             let (rows, bytes) = fitting(&self.sizes, block, room);
-            let left = block.batch.rows() - block.from;
+            let left = block.to - block.from;
             if !request.is_empty() && (rows < left || block.next > self.fence) {
                 break;
             }
@@ -128,6 +190,7 @@ impl Lane {
             let to = block.from + rows;
             request.push(block.base, block.pass, block.batch.clone(), block.from..to);
             request.date(block.dates.clone());
+            size += bytes;
             if rows < left {
                 block.from = to;
                 next = Position(block.base + to as u64);
@@ -140,22 +203,33 @@ impl Lane {
                 break;
             }
         }
-        Ok(Some(Cut { request, next }))
+        Ok(Some(Cut { request, next, bytes: size }))
     }
 
     /// Reads on until `blocks` are waiting or there are no more; gives how many are.
     async fn look(&mut self, blocks: usize) -> Result<usize, Error> {
-        while self.waiting.len() < blocks {
-            let Some(block) = read(&self.store, &self.partition, self.read_at).await? else { break };
+        while self.waiting.len() < blocks && self.end.is_none_or(|end| self.read_at < end) {
+            let read = read(&self.store, &self.partition, self.read_at).await?;
+            let block = read.filter(|block| self.end.is_none_or(|end| block.first < end));
+            let Some(block) = block else {
+                // A span was durable when it was given its end: nothing more comes into it.
+                self.read_at = self.end.unwrap_or(self.read_at);
+                break;
+            };
+            let next = self.end.map_or(block.next, |end| end.min(block.next));
             let nothing_before = self.waiting.is_empty() && self.at == self.read_at;
-            self.read_at = block.next;
+            self.read_at = next;
             if block.batch.rows() > 0 {
                 let dates = Arc::new(Dates::of(&block, |commit| self.store.dating(commit)));
                 let stamped = block.runs.iter().any(|run| run.stamped.is_some());
-                let Block { first, next, pass, batch, .. } = block;
-                self.waiting.push_back(Waiting { base: first.0, pass, batch, dates, stamped, from: 0, next });
+                let arrival = block.runs.first().map_or(0, |run| run.arrival);
+                let Block { first, pass, batch, .. } = block;
+                let before_end = self.end.map_or(usize::MAX, |end| (end.0 - first.0) as usize);
+                let to = batch.rows().min(before_end);
+                let base = first.0;
+                self.waiting.push_back(Waiting { base, pass, batch, dates, stamped, from: 0, to, arrival, next });
             } else if nothing_before {
-                self.at = block.next;
+                self.at = next;
             }
         }
         Ok(self.waiting.len())
@@ -165,14 +239,14 @@ impl Lane {
 /// How many rows of what is left of a block fit into `room` bytes, and the bytes they take.
 fn fitting(sizes: &Sizes, block: &Waiting, room: usize) -> (usize, usize) {
     let mut bytes = 0;
-    for row in block.from..block.batch.rows() {
+    for row in block.from..block.to {
         let size = sizes.row(&block.batch, row) + if block.stamped { CLOCK_BYTES } else { 0 };
         if bytes + size > room {
             return (row - block.from, bytes);
         }
         bytes += size;
     }
-    (block.batch.rows() - block.from, bytes)
+    (block.to - block.from, bytes)
 }
 
 /// The store may have to read the disk: not on a thread that others wait for. Where there is one thread for everything,

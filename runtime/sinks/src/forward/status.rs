@@ -1,5 +1,6 @@
 //! What a sink tells of itself.
 
+use super::track::Standing;
 use metrics::{Counter, Histogram, counter, histogram};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -47,6 +48,9 @@ pub struct Status {
     pub refused: u64,
     /// The next offset to deliver, by partition.
     pub cursor: BTreeMap<u32, u64>,
+    /// What was delivered ahead of it, by partition (from, to): fresh records beside a backlog.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ahead: BTreeMap<u32, Vec<(u64, u64)>>,
     /// When records were last delivered, RFC 3339 by the wall clock.
     pub last_delivery: Option<String>,
 }
@@ -93,6 +97,7 @@ impl Reporter {
             retries: 0,
             refused: 0,
             cursor: BTreeMap::new(),
+            ahead: BTreeMap::new(),
             last_delivery: None,
         };
         let label = name.to_owned();
@@ -185,9 +190,14 @@ impl Reporter {
         });
     }
 
-    pub(super) fn cursor(&self, partition: u32, offset: u64) {
-        self.status.send_modify(|s| {
-            s.cursor.insert(partition, offset);
+    pub(super) fn stands(&self, partition: u32, standing: &Standing) {
+        let at = standing.at.0;
+        let ahead: Vec<_> = standing.ahead.iter().map(|(from, to)| (from.0, to.0)).collect();
+        self.status.send_if_modified(|s| {
+            let moved = s.cursor.insert(partition, at) != Some(at);
+            let before =
+                if ahead.is_empty() { s.ahead.remove(&partition) } else { s.ahead.insert(partition, ahead.clone()) };
+            moved || before.unwrap_or_default() != ahead
         });
     }
 

@@ -7,6 +7,8 @@ use super::{Config, SourceConfig, SourceKind, StreamConfig, url};
 use std::collections::{BTreeMap, HashSet};
 use tidegate_devices::decode::Format;
 use tidegate_record::{Schema, streams};
+#[cfg(feature = "kafka")]
+use tidegate_sinks::kafka::Cleanup;
 
 /// Notes everything that does not fit together.
 pub(super) fn check(config: &Config, context: &Context<'_>) {
@@ -188,6 +190,19 @@ impl<'c> Checks<'c> {
         for sink in &self.config.sinks {
             let path = |option: &str| format!("sinks.{}.{option}", sink.forward.name);
             self.named(&path("from"), &sink.forward.stream);
+            #[cfg(feature = "kafka")]
+            if let super::SinkKind::Kafka(kafka) = &sink.kind
+                && kafka.create_topic.as_ref().is_some_and(|topic| topic.cleanup == Cleanup::Compact)
+                && sink.forward.live.share > 0.0
+            {
+                let why = "a compacted topic keeps what comes last, and a backlog comes after fresh records";
+                self.context.problem_at(&path("live_share"), format!("{why}: leave it out, or cleanup = \"delete\""));
+            }
+            let thinned = |stream: &&StreamConfig| matches!(stream.retention.when_full, WhenFull::Thin(_));
+            if sink.forward.live.share > 0.0 && self.stream(&sink.forward.stream).filter(thinned).is_some() {
+                let why = "a stream with when_full = \"thin\" is delivered in order";
+                self.context.problem_at(&path("live_share"), format!("{why}: leave live_share out"));
+            }
             for option in ["weight", "urgent"] {
                 let shares = self.config.uplink.is_some() && sink.share.is_some();
                 if !shares && self.context.is_given(&path(option)) {

@@ -4,6 +4,7 @@ use super::section::Section;
 use super::units::Size;
 use super::{secret, uplink, url};
 use std::time::Duration;
+use tidegate_sinks::forward::Live;
 use tidegate_sinks::http::{Format, HttpOptions, Method};
 use tidegate_sinks::uplink::Share;
 use tidegate_sinks::{ForwardOptions, Secret};
@@ -52,10 +53,22 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<SinkConfig> {
             section.problem("backoff_max", "is less than backoff_min");
         }
         let request_bytes_max = request_bytes_max.unwrap_or(default.request_bytes_max);
-        let forward = ForwardOptions { name: name.into(), stream: from, backoff_min, backoff_max, request_bytes_max };
+        let live = live(section, default.live);
+        let name = name.into();
+        let forward = ForwardOptions { name, stream: from, backoff_min, backoff_max, request_bytes_max, live };
         Some(SinkConfig { forward, kind, share: uplink::share(section) })
     });
     sinks.into_iter().flatten().collect()
+}
+
+/// Fresh records beside a backlog.
+fn live(section: &mut Section<'_>, default: Live) -> Live {
+    let share = section.within("live_share", default.share, 0.0..=0.9);
+    let after = section.within("live_after", default.after, SECOND..=24 * HOUR);
+    if section.has("live_after") && share <= 0.0 {
+        section.context.warning_at(&section.path_of("live_after"), "not used without live_share");
+    }
+    Live { share, after }
 }
 
 /// The kind, and most bytes in a request where the kind has such an option.

@@ -106,6 +106,17 @@ macro_rules! read_integer {
 }
 read_integer!(u8, u16, u32, u64, usize);
 
+impl Read for f64 {
+    fn read(value: &Value<'_>) -> Result<Self, String> {
+        let number = match value.inner.get_ref() {
+            DeValue::Integer(_) => return i64::read(value).map(|number| number as f64),
+            DeValue::Float(number) => number.as_str().replace('_', "").parse::<f64>().ok(),
+            _ => return Err(value.expected("a number")),
+        };
+        number.filter(|number| number.is_finite()).ok_or_else(|| "is no number to be used here".into())
+    }
+}
+
 impl Read for Size {
     fn read(value: &Value<'_>) -> Result<Self, String> {
         match value.inner.get_ref() {

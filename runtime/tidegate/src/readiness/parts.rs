@@ -70,7 +70,11 @@ fn sink(seen: &Seen<'_>, status: &tidegate_sinks::Status, reasons: &mut Vec<Reas
         }
         SinkState::Idle | SinkState::Delivering => {
             if behind(seen, &component).is_some() {
-                reasons.push(Reason::warning(&component, format!("behind its stream: {unsent}")));
+                let message = match status.ahead.is_empty() {
+                    true => format!("behind its stream: {unsent}"),
+                    false => format!("a backlog goes beside fresh records: at most {unsent}"),
+                };
+                reasons.push(Reason::warning(&component, message));
             }
         }
     }

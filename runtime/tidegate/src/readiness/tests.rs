@@ -57,6 +57,7 @@ fn well() -> Sight {
         retries: 0,
         refused: 0,
         cursor: BTreeMap::new(),
+        ahead: BTreeMap::new(),
         last_delivery: None,
     };
     let readers = ["pipeline/climate", "sink/cloud"].map(|reader| ReaderHealth {
