@@ -46,7 +46,7 @@ async fn filled(site: &Site, records: i64) {
 
 #[tokio::test]
 async fn bytes_are_shared_by_weight_while_both_have_a_backlog() {
-    let site = Site::new();
+    let site = Site::at(&Arc::new(ManualClock::at(NOW)));
     filled(&site, 3_000).await;
     let uplink = site.uplink(UplinkOptions::default());
     let (order, gate) = (Notes::new(), Arc::new(Semaphore::new(0)));
@@ -55,6 +55,7 @@ async fn bytes_are_shared_by_weight_while_both_have_a_backlog() {
     script::until(|| order.len() == 1).await;
     let alarms = taking("alarms", &order).behind(gate.clone());
     let mut alarms = site.run_with(small("alarms"), alarms, Some((&uplink, share(1, false))));
+    script::until(|| uplink.status().asking == 1).await;
     gate.add_permits(100_000);
     cloud.settled(3_000).await;
     alarms.settled(3_000).await;
@@ -75,7 +76,7 @@ async fn bytes_are_shared_by_weight_while_both_have_a_backlog() {
 
 #[tokio::test]
 async fn an_urgent_sink_sends_next_although_another_has_a_backlog() {
-    let site = Site::new();
+    let site = Site::at(&Arc::new(ManualClock::at(NOW)));
     filled(&site, 1_000).await;
     let uplink = site.uplink(UplinkOptions::default());
     let (order, gate) = (Notes::new(), Arc::new(Semaphore::new(0)));
