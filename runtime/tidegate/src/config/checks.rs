@@ -9,6 +9,7 @@ use tidegate_devices::decode::Format;
 use tidegate_record::{Schema, streams};
 #[cfg(feature = "kafka")]
 use tidegate_sinks::kafka::Cleanup;
+use tidegate_store::WhenFull;
 
 /// Notes everything that does not fit together.
 pub(super) fn check(config: &Config, context: &Context<'_>) {
