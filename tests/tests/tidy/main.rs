@@ -21,7 +21,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rdkafka", &["runtime/sinks", "tests"]),
     ("reqwest", &["runtime/sinks", "runtime/tidegate/src/cli"]),
     ("rumqttc", &["devices"]),
-    ("rumqttd", &["devices"]),
     ("sled", &["runtime/store"]),
     ("tokio_serial", &["devices"]),
     ("wasmtime", &["runtime/sandbox"]),
