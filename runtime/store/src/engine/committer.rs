@@ -31,6 +31,8 @@ pub(super) struct Committer {
     /// How many records fit a block, by partition: what the last one showed.
     pub(super) rows_max: Vec<usize>,
     looked_at: Instant,
+    /// It may sleep until the disk has room; one that is moved by hand has no thread of its own for that.
+    pub(super) may_wait: bool,
 }
 
 /// What a look at what is staged comes to.
@@ -59,7 +61,7 @@ impl Committer {
         let heads: Vec<Heads> = inner.declared()?.wakers.iter().map(|_| Heads::default()).collect();
         let rows_max = vec![ROWS_MAX; heads.len()];
         let sweeps = heads.iter().map(|_| Sweeps::default()).collect();
-        Ok(Committer { inner, encoder, heads, sweeps, rows_max, looked_at: Instant::now() })
+        Ok(Committer { inner, encoder, heads, sweeps, rows_max, looked_at: Instant::now(), may_wait: true })
     }
 
     fn run(mut self) {

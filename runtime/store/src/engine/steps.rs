@@ -40,7 +40,8 @@ enum At {
 
 impl Steps {
     pub(super) fn new(inner: Arc<Inner>) -> Result<Self, Error> {
-        Ok(Steps { committer: Committer::new(inner)?, at: At::Rest })
+        let committer = Committer { may_wait: false, ..Committer::new(inner)? };
+        Ok(Steps { committer, at: At::Rest })
     }
 
     /// Makes the next step of a group commit: take, write, publish.
