@@ -40,7 +40,8 @@ enum At {
 
 impl Steps {
     pub(super) fn new(inner: Arc<Inner>) -> Result<Self, Error> {
-        let committer = Committer { may_wait: false, ..Committer::new(inner)? };
+        let mut committer = Committer::new(inner)?;
+        committer.may_wait = false;
         Ok(Steps { committer, at: At::Rest })
     }
 
