@@ -47,7 +47,7 @@ impl Read for Interval {
         if String::read(value).is_ok_and(|text| text == "auto") {
             return Ok(Interval::Auto);
         }
-        Duration::read(value).map(Interval::Fixed).map_err(|message| format!("{message}, or \"auto\""))
+        Duration::read(value).map(Interval::Fixed)
     }
 
     fn show(&self) -> String {
@@ -70,7 +70,10 @@ fn flash(section: &mut Section<'_>, interval: &mut Duration) -> flash::Options {
     let auto = asked == Interval::Auto;
     match (auto, write_budget) {
         (true, None) => section.problem("commit_interval", "\"auto\" needs write_budget: the bytes a year to keep to"),
-        (false, Some(_)) => section.problem("write_budget", "is kept to by commit_interval = \"auto\" only: set that"),
+        (false, Some(_)) => {
+            let path = section.path_of("write_budget");
+            section.context.warning_at(&path, "is kept to by commit_interval = \"auto\" only: set that");
+        }
         _ => {}
     }
     flash::Options { endurance, write_budget, auto }
