@@ -145,6 +145,8 @@ fn a_boot_in_1970_is_dated_upstream_once_the_clock_is_right_and_after_a_restart_
     let held = site.send();
     clock.set_right();
     site.clock_is_seen();
+    // The commit of these has the correction in the log.
+    site.send();
     upstream.pause(false);
     assert_within(&site.arrived(&upstream, 4), Some("corrected"), held);
 

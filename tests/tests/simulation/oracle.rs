@@ -55,7 +55,8 @@ pub fn seq(record: &Record<'_>) -> u64 {
     serde_json::to_value(record.row).expect("a row is JSON")["seq"].as_u64().expect("a reading has its number")
 }
 
-/// Every reading the gateway has said it has is upstream or in its store, or set aside with its reason there.
+/// Every reading the gateway has said it has is upstream or in its store, or set aside with its reason there. Only dead
+/// letters may be dropped (they block nobody, on a full disk neither), and then the ledger has them.
 /// `written_off`: what went with a card that was replaced.
 pub fn hold_custody(around: &Around, store: &dyn Store, written_off: &BTreeSet<u64>) {
     let seen = crate::world::lock(&around.cloud.seen);
@@ -71,8 +72,12 @@ pub fn hold_custody(around: &Around, store: &dyn Store, written_off: &BTreeSet<u
         safe.extend((0..batch.rows()).filter_map(|row| bad(origins.text(row))));
     }
     let acked = around.broker.acked();
-    let lost: Vec<_> = acked.iter().filter(|seq| !safe.contains(seq) && !written_off.contains(seq)).collect();
+    let gone = acked.iter().filter(|seq| !safe.contains(seq) && !written_off.contains(seq));
+    let (dropped, lost): (Vec<_>, Vec<_>) = gone.partition(|&&seq| devices::is_bad(seq));
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    let losses = store.health().losses;
+    let ledgered: u64 = losses.iter().filter(|loss| &*loss.0 == streams::DEAD_LETTERS).map(|loss| loss.2).sum();
+    assert!(dropped.len() as u64 <= ledgered, "{dropped:?} are gone, and {ledgered} dead letters are in the ledger");
 }
 
 /// The number of a publish that did not decode, by its topic.

@@ -10,7 +10,7 @@ use crate::config::units::{Bytes, Span};
 use serde::Serialize;
 use std::time::Duration;
 use tidegate_record::{Clock, SystemClock};
-use tidegate_store::{Listing, Offline, PartitionListing, WhenFull, sled};
+use tidegate_store::{Listing, Offline, PartitionListing, WhenFull};
 
 /// sled's file takes about so many times what is stored in it.
 const FILE_FACTOR: u64 = 2;
@@ -89,7 +89,7 @@ pub(super) fn assess(config: &Config, outage: &Outage) -> Result<Assessment, Str
         })
         .collect();
     let held = known.listing.as_ref().map_or(0, |listing| listing.disk_bytes);
-    let free = sled::free_bytes(&config.store.path);
+    let free = tidegate_store::sled::free_bytes(&config.store.path);
     let mut assessment = Assessment {
         seconds: outage.lasts.as_secs(),
         rates,
