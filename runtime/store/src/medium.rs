@@ -74,6 +74,14 @@ pub(crate) trait Medium: Send + Sync + 'static {
     /// Takes space of its file system ahead, about so many bytes of what is left, which nobody else can fill then.
     fn take_ahead(&self, _bytes: u64) {}
 
+    /// Keeps bytes beside the store, in place of those before. Not durable: called when what they tell of is.
+    fn note_tail(&self, _bytes: &[u8]) {}
+
+    /// The bytes kept last, where they are whole.
+    fn tail(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Lets go of it; what comes after is an error.
     fn release(&self);
 }

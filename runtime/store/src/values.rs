@@ -21,6 +21,25 @@ pub(crate) struct Meta {
     pub(crate) number: u64,
 }
 
+/// How far the store has come, noted beside the medium. A medium that is behind it has lost what it had.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tail {
+    pub(crate) epoch: u64,
+    /// The latest commit number that is durable.
+    pub(crate) number: u64,
+    pub(crate) partitions: Vec<PartitionTail>,
+}
+
+/// The end of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartitionTail {
+    pub(crate) stream: u32,
+    pub(crate) partition: u32,
+    /// As in [`Counters`].
+    pub(crate) next: u64,
+    pub(crate) appended: u64,
+}
+
 /// How the wall clock stood to the arrival clock from a commit on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClockEntry {
@@ -91,6 +110,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     postcard::from_bytes(bytes).map_err(|error| error.to_string())
 }
 
+/// Bytes that [`seal`] adds.
+pub(crate) const SEAL_BYTES: usize = 8;
+
 /// Bytes with their XXH3-64 before them, for values that are replaced while others read them.
 pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
     let mut sealed = xxh3_64(bytes).to_le_bytes().to_vec();
@@ -100,7 +122,7 @@ pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
 
 /// What was sealed, in words where it is not whole.
 pub(crate) fn unseal(mut sealed: Vec<u8>) -> Result<Vec<u8>, String> {
-    let bytes = sealed.split_off(sealed.len().min(8));
+    let bytes = sealed.split_off(sealed.len().min(SEAL_BYTES));
     if sealed == xxh3_64(&bytes).to_le_bytes() { Ok(bytes) } else { Err("the checksum does not match".into()) }
 }
 

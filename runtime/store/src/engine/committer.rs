@@ -31,6 +31,8 @@ pub(super) struct Committer {
     /// How many records fit a block, by partition: what the last one showed.
     pub(super) rows_max: Vec<usize>,
     looked_at: Instant,
+    /// The latest commit number that is durable.
+    pub(super) number: u64,
     /// It may sleep until the disk has room; one that is moved by hand has no thread of its own for that.
     pub(super) may_wait: bool,
 }
@@ -61,7 +63,8 @@ impl Committer {
         let heads: Vec<Heads> = inner.declared()?.wakers.iter().map(|_| Heads::default()).collect();
         let rows_max = vec![ROWS_MAX; heads.len()];
         let sweeps = heads.iter().map(|_| Sweeps::default()).collect();
-        Ok(Committer { inner, encoder, heads, sweeps, rows_max, looked_at: Instant::now(), may_wait: true })
+        let number = inner.lock().number;
+        Ok(Committer { inner, number, encoder, heads, sweeps, rows_max, looked_at: Instant::now(), may_wait: true })
     }
 
     fn run(mut self) {

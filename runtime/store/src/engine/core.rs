@@ -2,6 +2,7 @@
 
 use super::clocks::Clocks;
 use super::readers::Reached;
+use super::tail::Gone;
 use crate::api::{Block, Committed, Error, LossReason, Position, Run, Snapshot};
 use crate::values::Counters;
 use rand::Rng;
@@ -49,6 +50,8 @@ pub(super) struct Core {
     pub(super) turns: VecDeque<super::backup::Turn>,
     /// So many backups are under way: nothing is deleted.
     pub(super) pins: u32,
+    /// What was gone when the store was opened, until it is in the ledger.
+    pub(super) gone: Vec<Gone>,
     /// Everything ever given up, by stream and reason.
     pub(super) losses: BTreeMap<(Arc<str>, LossReason), u64>,
     pub(super) notes: Vec<String>,

@@ -73,7 +73,7 @@ impl Declared {
     }
 
     /// The partition of a stored stream id and number, if declared.
-    fn by_id(&self, id: u32, partition: u32) -> Option<usize> {
+    pub(super) fn by_id(&self, id: u32, partition: u32) -> Option<usize> {
         let stream = self.streams.iter().find(|s| s.id == id).filter(|s| partition < s.partitions)?;
         Some(stream.base + partition as usize)
     }
@@ -115,6 +115,9 @@ impl Inner {
         core.notes.extend(self.undeclared(&declared));
         let sight = core.sight(&*self.options.clock);
         core.clocks.open(sight);
+        if !core.gone.is_empty() {
+            core.begin_waiting();
+        }
         drop(core);
         self.declared.set(declared).map_err(|_| self.refusal("streams are declared twice"))
     }

@@ -3,6 +3,7 @@
 use super::Inner;
 use super::clocks::Clocks;
 use super::core::{ArrivalClock, Core, Producer};
+use super::tail;
 use crate::api::LossReason;
 use crate::keys::{Key, Kind};
 use crate::medium::{Medium, WriteSet, first, value};
@@ -49,14 +50,16 @@ pub(super) fn load(
     gaps: Option<u64>,
     mut notes: Vec<String>,
 ) -> Result<Inner, LoadError> {
-    let meta = match read_meta(&*medium)? {
+    let mut meta = match read_meta(&*medium)? {
         Some(meta) => meta,
         None => create(&*medium, &options)?,
     };
     if meta.gateway != options.gateway {
         notes.push(format!("the store was made by gateway {:?} and goes on as {:?}", meta.gateway, options.gateway));
     }
-    let (catalogue, producers) = read_catalogue(&*medium).map_err(LoadError::Broken)?;
+    let (mut catalogue, producers) = read_catalogue(&*medium).map_err(LoadError::Broken)?;
+    let gone = tail::gone(&*medium, &mut meta, &mut catalogue);
+    notes.extend(tail::told(&gone));
     let schemas = read_schemas(&*medium).map_err(LoadError::Broken)?;
     let losses = read_losses(&*medium).map_err(LoadError::Broken)?;
     let clocks = Clocks::read(&*medium, meta.arrival).map_err(LoadError::Broken)?;
@@ -81,6 +84,7 @@ pub(super) fn load(
         waits_for_disk: false,
         turns: VecDeque::new(),
         pins: 0,
+        gone,
         losses,
         notes,
         gaps: gaps.map(StdRng::seed_from_u64),

@@ -24,6 +24,7 @@ mod retention;
 mod room;
 mod steps;
 mod sweep;
+mod tail;
 mod thin;
 mod wait;
 

@@ -49,6 +49,8 @@ impl Committer {
             core.begin_waiting();
         }
         drop(core);
+        // Before anyone hears that it is durable.
+        self.note_tail(declared);
         for commit in commits {
             // Whoever dropped the receipt does not want to know.
             let _ = commit.receipt.send(Ok(commit.committed));

@@ -2,14 +2,19 @@
 
 use super::swap;
 use crate::files::Disk;
+use crate::values::{SEAL_BYTES, seal, unseal};
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Where the database is, inside the store's folder.
 const STREAMS: &str = "streams";
+/// Where it is noted how far the database has come.
+const TAIL: &str = "tail";
 /// Where what is salvaged is gathered, for as long as that takes.
 const SCRATCH: &str = "streams.scratch";
 /// Free bytes that opening gets by with: sled writes a snapshot of its page table.
@@ -22,6 +27,7 @@ const BROKEN_MAX: u32 = 8;
 /// ```text
 /// lock                 flock, held while the store is open
 /// streams/             the sled database
+/// tail                 how far the database has come, written when that is durable (see [`Folder::note_tail`])
 /// streams.broken-N/    databases that did not open
 /// streams.salvaged-N/  those of them whose records were brought back
 /// streams.new/         a database being rewritten; streams.old/ the one before, for a moment (see [`swap`])
@@ -29,6 +35,7 @@ const BROKEN_MAX: u32 = 8;
 pub(super) struct Folder {
     path: PathBuf,
     _lock: File,
+    tail: OnceLock<File>,
 }
 
 impl Folder {
@@ -47,7 +54,7 @@ impl Folder {
             }
             Err(TryLockError::Error(e)) => return Err(cannot("it cannot be locked", &e)),
         }
-        let folder = Folder { path: path.to_path_buf(), _lock: lock };
+        let folder = Folder { path: path.to_path_buf(), _lock: lock, tail: OnceLock::new() };
         folder.give_back_when_full();
         folder.probe().map_err(|e| cannot("it cannot be written", &e))?;
         Ok(folder)
@@ -61,6 +68,31 @@ impl Folder {
             // Cut where it ends, a file loses what it was given beyond. Where that fails the probe says what is wrong.
             let _ = db.metadata().and_then(|meta| db.set_len(meta.len()));
         }
+    }
+
+    /// Keeps bytes beside the database: their number, their checksum, they themselves, written over those before. A
+    /// file is not synced that often: after a power cut it may be older than the database, or torn, and then it says
+    /// less or nothing. It never says more than the database held.
+    pub(super) fn note_tail(&self, bytes: &[u8]) -> Result<(), String> {
+        let file = match self.tail.get() {
+            Some(file) => file,
+            None => {
+                let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.path.join(TAIL));
+                let file = file.map_err(|e| format!("{TAIL}: {e}"))?;
+                self.tail.get_or_init(|| file)
+            }
+        };
+        let mut written = (bytes.len() as u32).to_le_bytes().to_vec();
+        written.extend(seal(bytes));
+        file.write_all_at(&written, 0).map_err(|e| format!("{TAIL}: {e}"))
+    }
+
+    /// What was kept last, in words where there is nothing whole.
+    pub(super) fn tail(&self) -> Result<Vec<u8>, String> {
+        let bytes = fs::read(self.path.join(TAIL)).map_err(|e| format!("{TAIL}: {e}"))?;
+        let (len, sealed) = bytes.split_first_chunk::<4>().ok_or("it is cut short")?;
+        let end = (u32::from_le_bytes(*len) as usize).saturating_add(SEAL_BYTES);
+        unseal(sealed.get(..end).ok_or("it is cut short")?.to_vec())
     }
 
     /// Writes, syncs and deletes a file, so that a read-only or full disk is known before a database is blamed for it.

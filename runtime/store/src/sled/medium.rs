@@ -110,6 +110,15 @@ impl Medium for SledMedium {
         let _ = self.with(take);
     }
 
+    fn note_tail(&self, bytes: &[u8]) {
+        // Without it a database that falls behind is not found out: no reason to stop.
+        let _ = self.with(|open| open.folder.note_tail(bytes));
+    }
+
+    fn tail(&self) -> Option<Vec<u8>> {
+        self.with(|open| open.folder.tail()).ok()
+    }
+
     fn release(&self) {
         drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
     }

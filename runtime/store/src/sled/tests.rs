@@ -185,3 +185,42 @@ fn sled_keeps_what_a_medium_has_to_keep() {
     medium.release();
     assert!(medium.last(key(0), key(8)).is_err());
 }
+
+/// What sled does with a place in its log that does not read: it opens as what it was before.
+#[test]
+fn a_database_that_fell_behind_is_told_and_no_offset_is_given_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, earlier) = (dir.path().join("store"), dir.path().join("earlier"));
+    let copy = |from: &Path, to: &Path| {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap).filter(|e| e.path().is_file()) {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    };
+    let run = |numbers: std::ops::Range<i64>| {
+        let store = declared(open(options(&path)).unwrap());
+        numbers.for_each(|n| append(&store, n));
+        wait(store.close()).unwrap();
+    };
+    run(0..3);
+    copy(&path.join("streams"), &earlier);
+    run(3..10);
+    fs::remove_dir_all(path.join("streams")).unwrap();
+    copy(&earlier, &path.join("streams"));
+
+    let store = declared(open(options(&path)).unwrap());
+    let notes = store.health().notes;
+    assert!(notes.iter().any(|note| note.contains("7 records that were durable are no longer in it")), "{notes:?}");
+    append(&store, 10);
+    let health = store.health();
+    let a = health.partitions.iter().find(|p| &*p.partition.stream == "a").unwrap();
+    assert_eq!((a.next.0, a.appended, a.stored, a.lost), (11, 11, 4, 7));
+    assert_eq!(health.losses, [("a".into(), crate::LossReason::Quarantined, 7)]);
+    assert_eq!(rows(&store), 4);
+    wait(store.close()).unwrap();
+    drop(store);
+    let report = verify(&path).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    let again = declared(open(options(&path)).unwrap());
+    assert_eq!((again.health().notes, again.health().losses.len()), (Vec::new(), 1), "it is told once");
+}
