@@ -73,7 +73,7 @@ pub fn hold_custody(around: &Around, store: &dyn Store, written_off: &BTreeSet<u
     }
     let acked = around.broker.acked();
     let gone = acked.iter().filter(|seq| !safe.contains(seq) && !written_off.contains(seq));
-    let (dropped, lost): (Vec<_>, Vec<_>) = gone.partition(|&&seq| devices::is_bad(seq));
+    let (dropped, lost): (Vec<&u64>, Vec<&u64>) = gone.partition(|seq| devices::is_bad(**seq));
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     let losses = store.health().losses;
     let ledgered: u64 = losses.iter().filter(|loss| &*loss.0 == streams::DEAD_LETTERS).map(|loss| loss.2).sum();
