@@ -46,20 +46,6 @@ fn well() -> Sight {
         newest_event_time: Some(NOW - SECOND),
         ..Default::default()
     };
-    let sink = tidegate_sinks::Status {
-        name: "cloud".into(),
-        stream: "readings".into(),
-        upstream: "https://example.com".into(),
-        state: SinkState::Idle,
-        reason: None,
-        since: "2027-01-15T08:00:00Z".into(),
-        delivered: 0,
-        retries: 0,
-        refused: 0,
-        cursor: BTreeMap::new(),
-        ahead: BTreeMap::new(),
-        last_delivery: None,
-    };
     let readers = ["pipeline/climate", "sink/cloud"].map(|reader| ReaderHealth {
         reader: reader.into(),
         cursor: Position(0),
@@ -93,7 +79,25 @@ fn well() -> Sight {
         health,
         sources: vec![source],
         pipelines: vec![("climate".into(), pipeline)],
-        sinks: vec![sink],
+        sinks: vec![idle()],
+    }
+}
+
+/// A sink that has delivered everything.
+fn idle() -> tidegate_sinks::Status {
+    tidegate_sinks::Status {
+        name: "cloud".into(),
+        stream: "readings".into(),
+        upstream: "https://example.com".into(),
+        state: SinkState::Idle,
+        reason: None,
+        since: "2027-01-15T08:00:00Z".into(),
+        delivered: 0,
+        retries: 0,
+        refused: 0,
+        cursor: BTreeMap::new(),
+        ahead: BTreeMap::new(),
+        last_delivery: None,
     }
 }
 
