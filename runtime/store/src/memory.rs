@@ -91,9 +91,11 @@ impl fmt::Debug for MemoryDisk {
 
 impl MemoryDisk {
     /// Cuts the power: nothing more is written by the store that is running on it, which is poisoned at its next
-    /// write. Open another with [`MemoryStore::on`].
+    /// write. Open another with [`MemoryStore::on`]. Trouble that was to come does not come to that one.
     pub fn power_cut(&self) {
-        self.lock().plug += 1;
+        let mut disk = self.lock();
+        disk.plug += 1;
+        disk.trouble = None;
     }
 
     /// The next write comes to grief.
