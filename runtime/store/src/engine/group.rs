@@ -11,7 +11,6 @@ use crate::keys::{Key, Kind};
 use crate::medium::{PART_BYTES, WriteSet, parts, stored_bytes};
 use crate::values::{Counters, FORMAT, Meta, encode, seal};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::Arc;
 use tidegate_record::{Batch, ROWS_MAX};
 
@@ -41,8 +40,6 @@ pub(super) struct Partition {
     pub(super) hold: u64,
     /// The same of each reader, in their order.
     pub(super) holds: Vec<u64>,
-    /// Offsets whose blocks are replaced by coarser ones.
-    pub(super) thinned: Option<Range<u64>>,
     pub(super) quarantine: BTreeSet<u64>,
     /// The entries as blocks.
     pub(super) blocks: Vec<Written>,
@@ -67,7 +64,6 @@ impl Group {
                 touched: false,
                 hold: u64::MAX,
                 holds: Vec::new(),
-                thinned: None,
                 quarantine: state.quarantine.clone(),
                 blocks: Vec::new(),
             })

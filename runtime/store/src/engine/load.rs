@@ -52,6 +52,7 @@ pub(super) fn load(
 ) -> Result<Inner, LoadError> {
     let mut meta = match read_meta(&*medium)? {
         Some(meta) => meta,
+        None if medium.tail().is_some() => return Err(LoadError::Broken("it is empty, and was not".into())),
         None => create(&*medium, &options)?,
     };
     if meta.gateway != options.gateway {

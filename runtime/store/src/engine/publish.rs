@@ -84,11 +84,7 @@ impl Inner {
         }
         state.counters = partition.counters;
         state.floor = state.floor.max(state.counters.first);
-        if let Some(thinned) = &partition.thinned {
-            // What is in memory is what was there before.
-            state.forget_tail(thinned.end);
-            state.thinning = None;
-        }
+        state.thinning = None;
         for first in &partition.quarantine {
             state.quarantine.remove(first);
         }
@@ -99,7 +95,7 @@ impl Inner {
 
 impl PartitionState {
     /// Lets go of the blocks that begin before an offset.
-    fn forget_tail(&mut self, end: u64) {
+    pub(super) fn forget_tail(&mut self, end: u64) {
         while let Some(front) = self.tail.pop_front_if(|block| block.first.0 < end) {
             self.tail_bytes -= front.batch.memory_bytes();
         }

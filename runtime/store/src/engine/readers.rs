@@ -106,6 +106,8 @@ impl Core {
             let reached = self.producer(reader).reached.entry(partition).or_default();
             reached.stale_from = reached.stale_from.min(range.start);
         }
+        // The medium shows what is coarse before the group is durable: nobody is to read what comes behind it from memory.
+        self.partitions[partition].forget_tail(range.end);
         self.partitions[partition].thinning = Some(range.clone());
         true
     }

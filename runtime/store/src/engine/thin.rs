@@ -86,7 +86,6 @@ impl Committer {
         partition.counters.stored += left;
         partition.counters.bytes += now;
         partition.counters.lost += originals - left;
-        partition.thinned = Some(range.clone());
         self.sweeps[index].done(pass, range.end, bytes, now);
         self.heads[index].replaced(&range, written);
         ledger.add(&Loss {

@@ -200,7 +200,13 @@ impl Folder {
         let free = (1..=BROKEN_MAX).map(aside).find(|path| !path.exists()).ok_or_else(|| {
             format!("it does not open, and {BROKEN_MAX} databases were set aside already. Check the disk, delete them")
         })?;
-        fs::rename(self.streams(), &free).map_err(|e| format!("it does not open and cannot be set aside: {e}"))?;
+        let cannot = |e: std::io::Error| format!("it does not open and cannot be set aside: {e}");
+        // The tail tells of this database: it goes with it, and first.
+        match fs::rename(self.path.join(TAIL), self.streams().join(TAIL)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error)),
+            _ => {}
+        }
+        fs::rename(self.streams(), &free).map_err(cannot)?;
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|e| e.to_string())?;
         Ok(free)
     }

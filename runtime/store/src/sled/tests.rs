@@ -224,3 +224,21 @@ fn a_database_that_fell_behind_is_told_and_no_offset_is_given_twice() {
     let again = declared(open(options(&path)).unwrap());
     assert_eq!((again.health().notes, again.health().losses.len()), (Vec::new(), 1), "it is told once");
 }
+
+#[test]
+fn a_database_that_is_empty_and_was_not_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = declared(open(options(dir.path())).unwrap());
+    append(&store, 1);
+    wait(store.close()).unwrap();
+    drop(store);
+    fs::remove_dir_all(dir.path().join("streams")).unwrap();
+    let store = declared(open(options(dir.path())).unwrap());
+    let notes = store.health().notes;
+    assert!(notes.iter().any(|note| note.contains("it is empty, and was not")), "{notes:?}");
+    assert!(dir.path().join("streams.broken-1/tail").exists());
+    append(&store, 2);
+    wait(store.close()).unwrap();
+    drop(store);
+    assert_eq!(declared(open(options(dir.path())).unwrap()).health().notes.len(), 0, "it is told once");
+}

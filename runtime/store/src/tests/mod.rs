@@ -42,11 +42,6 @@ enum Disk {
 }
 
 impl Rig {
-    /// A group takes long enough that a reader is often beside it.
-    fn thins_beside(&self) -> bool {
-        matches!(self.disk, Disk::Sled { .. })
-    }
-
     fn memory(seed: u64, tune: impl Fn(&mut Options)) -> Rig {
         let clock = Arc::new(ManualClock::at(WALL));
         let options = options("unused", &clock, tune);

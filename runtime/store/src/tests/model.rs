@@ -341,14 +341,8 @@ impl Model {
 }
 
 impl Model {
-    /// What is left of a stream that becomes coarser is some of what was appended to it, each once. On sled the
-    /// committer may be thinning beside this reader, which may see a record and the one that stands for it, as a tap may:
-    /// then nothing is read that was not appended.
+    /// What is left of a stream that becomes coarser is some of what was appended to it, each once.
     fn matches_thinned(&self, appended: &[i64], read: &[i64]) -> Result<(), String> {
-        if self.rig.thins_beside() {
-            let stray = read.iter().find(|n| !appended.contains(n));
-            return same("a record nobody appended", stray, None);
-        }
         let mut left: std::collections::HashSet<&i64> = appended.iter().collect();
         let stray = read.iter().find(|n| !left.remove(n));
         same("a record nobody appended, or a second one", stray, None)
