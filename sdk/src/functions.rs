@@ -1,5 +1,25 @@
 //! Plugins made of an author's function or state; what the attribute macros expand to.
 
+/// The state of a plugin of one function, or of one state, is its slots'.
+macro_rules! state_is_slots {
+    ($plugin:ident, $of:ident) => {
+        impl<T: $of> State for $plugin<T> {
+            fn save(&self, slot: u32, out: &mut Vec<u8>) {
+                self.slots.save(slot, out);
+            }
+
+            fn load(&mut self, version: u32, slot: u32, state: &[u8]) -> Result<(), String> {
+                self.slots.load(version, slot, state)
+            }
+
+            fn release(&mut self, slot: u32) {
+                self.slots.release(slot);
+            }
+        }
+    };
+}
+use state_is_slots;
+
 mod transform;
 
 pub use transform::{CodecFn, CodecOf, Frame, TransformFn, TransformOf};
@@ -95,19 +115,7 @@ impl<F: DetectFn> Detect for DetectOf<F> {
     }
 }
 
-impl<F: DetectFn> State for DetectOf<F> {
-    fn save(&self, slot: u32, out: &mut Vec<u8>) {
-        self.slots.save(slot, out);
-    }
-
-    fn load(&mut self, version: u32, slot: u32, state: &[u8]) -> Result<(), String> {
-        self.slots.load(version, slot, state)
-    }
-
-    fn release(&mut self, slot: u32) {
-        self.slots.release(slot);
-    }
-}
+state_is_slots!(DetectOf, DetectFn);
 
 /// An aggregate of one state.
 pub trait AggregateFn: Default + Serialize + DeserializeOwned + 'static {
@@ -167,16 +175,4 @@ impl<S: AggregateFn> Aggregate for AggregateOf<S> {
     }
 }
 
-impl<S: AggregateFn> State for AggregateOf<S> {
-    fn save(&self, slot: u32, out: &mut Vec<u8>) {
-        self.slots.save(slot, out);
-    }
-
-    fn load(&mut self, version: u32, slot: u32, state: &[u8]) -> Result<(), String> {
-        self.slots.load(version, slot, state)
-    }
-
-    fn release(&mut self, slot: u32) {
-        self.slots.release(slot);
-    }
-}
+state_is_slots!(AggregateOf, AggregateFn);

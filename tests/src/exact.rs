@@ -1,10 +1,12 @@
 //! A device that sends at QoS 2, with a session that outlives its connections: what it sends is to arrive once.
 //!
-//! By hand over a socket, as [`crate::publisher`]: client libraries forget what is in flight when they are asked to.
+//! By hand over a socket, with the packets of [`crate::publisher`]: client libraries forget what is in flight when they are
+//! asked to.
 
+use crate::publisher::{answer, packet, publish, unexpected};
 use crate::wait::poll;
 use std::collections::VecDeque;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -40,8 +42,16 @@ struct Message {
     id: u16,
     topic: String,
     body: Vec<u8>,
+    /// It went out, or part of it.
+    sent: bool,
     /// Its PUBREC came.
     received: bool,
+}
+
+impl Message {
+    fn send(&self, writer: &mut impl Write, first: u8) -> std::io::Result<()> {
+        publish(writer, first, &self.topic, self.id, &self.body)
+    }
 }
 
 impl Exact {
@@ -53,8 +63,9 @@ impl Exact {
     /// Sends a message; blocks while the window is full.
     pub fn publish(&mut self, topic: &str, body: impl Into<Vec<u8>>) {
         self.last_id = if self.last_id == u16::MAX { 1 } else { self.last_id + 1 };
-        let message = Message { id: self.last_id, topic: topic.to_owned(), body: body.into(), received: false };
-        let sent = self.connection.as_mut().map(|(_, writer)| send(writer, PUBLISH, &message));
+        let (id, sent) = (self.last_id, self.connection.is_some());
+        let message = Message { id, topic: topic.to_owned(), body: body.into(), sent, received: false };
+        let sent = self.connection.as_mut().map(|(_, writer)| message.send(writer, PUBLISH));
         self.window.push_back(message);
         if !matches!(sent, Some(Ok(()))) {
             self.connect();
@@ -81,7 +92,8 @@ impl Exact {
     fn answer(&mut self) -> std::io::Result<()> {
         let Some((reader, writer)) = &mut self.connection else { return Err(std::io::ErrorKind::NotConnected.into()) };
         writer.flush()?;
-        let (kind, id) = read(reader)?;
+        let (kind, id) = answer(reader)?;
+        let id = u16::from_be_bytes(id);
         match kind {
             PUBREC => {
                 self.window.iter_mut().filter(|message| message.id == id).for_each(|message| message.received = true);
@@ -91,7 +103,7 @@ impl Exact {
                 self.window.retain(|message| message.id != id);
                 Ok(())
             }
-            other => Err(std::io::Error::other(format!("unexpected packet {other:x}"))),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -114,47 +126,23 @@ impl Exact {
         // Protocol level 4, a session that is kept, no keep-alive.
         writer.write_all(b"\x10\x11\0\x04MQTT\x04\0\0\0\0\x05exact")?;
         writer.flush()?;
-        match read(&mut reader)? {
-            (CONNACK, 0x0000) => self.new_sessions += 1,
-            (CONNACK, 0x0100) => {}
+        match answer(&mut reader)? {
+            (CONNACK, [0, 0]) => self.new_sessions += 1,
+            (CONNACK, [1, 0]) => {}
             other => return Err(std::io::Error::other(format!("no welcome: {other:x?}"))),
         }
-        for message in &self.window {
+        for message in &mut self.window {
             match message.received {
                 true => release(&mut writer, message.id)?,
-                false => send(&mut writer, PUBLISH | DUP, message)?,
+                false => message.send(&mut writer, if message.sent { PUBLISH | DUP } else { PUBLISH })?,
             }
+            message.sent = true;
         }
         self.connection = Some((reader, writer));
         Ok(self.window.len() as u64)
     }
 }
 
-fn send(writer: &mut impl Write, first: u8, message: &Message) -> std::io::Result<()> {
-    let length = message.topic.len() + message.body.len() + 4;
-    assert!((128..16_384).contains(&length) || length < 128, "two bytes of length");
-    writer.write_all(&[first])?;
-    match length {
-        0..128 => writer.write_all(&[length as u8])?,
-        _ => writer.write_all(&[(length % 128) as u8 | 0x80, (length / 128) as u8])?,
-    }
-    writer.write_all(&(message.topic.len() as u16).to_be_bytes())?;
-    writer.write_all(message.topic.as_bytes())?;
-    writer.write_all(&message.id.to_be_bytes())?;
-    writer.write_all(&message.body)
-}
-
 fn release(writer: &mut impl Write, id: u16) -> std::io::Result<()> {
-    let [high, low] = id.to_be_bytes();
-    writer.write_all(&[PUBREL, 2, high, low])
-}
-
-/// Every answer has two bytes of body.
-fn read(reader: &mut impl Read) -> std::io::Result<(u8, u16)> {
-    let mut packet = [0; 4];
-    reader.read_exact(&mut packet)?;
-    match packet {
-        [kind, 2, high, low] => Ok((kind, u16::from_be_bytes([high, low]))),
-        other => Err(std::io::Error::other(format!("unexpected packet {other:x?}"))),
-    }
+    packet(writer, PUBREL, &id.to_be_bytes())
 }

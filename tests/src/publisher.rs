@@ -106,50 +106,64 @@ impl Connection {
         // Protocol level 4, clean session, no keep-alive.
         let mut body = b"\0\x04MQTT\x04\x02\0\0".to_vec();
         push_text(&mut body, client_id);
-        connection.packet(0x10, &body)?;
+        packet(&mut connection.writer, 0x10, &body)?;
         connection.writer.flush()?;
-        match connection.answer(CONNACK)? {
-            [_, 0] => Ok(connection),
-            [_, code] => Err(std::io::Error::other(format!("the broker refused with {code}"))),
+        match answer(&mut connection.reader)? {
+            (CONNACK, [_, 0]) => Ok(connection),
+            (CONNACK, [_, code]) => Err(std::io::Error::other(format!("the broker refused with {code}"))),
+            (other, _) => Err(unexpected(other)),
         }
     }
 
     fn send(&mut self, message: &Message) -> std::io::Result<()> {
-        let mut body = Vec::with_capacity(message.topic.len() + message.body.len() + 4);
-        push_text(&mut body, &message.topic);
-        body.extend_from_slice(&message.id.to_be_bytes());
-        body.extend_from_slice(&message.body);
-        self.packet(0x32, &body)
+        publish(&mut self.writer, 0x32, &message.topic, message.id, &message.body)
     }
 
     /// The id of the next message the broker acknowledges.
     fn acknowledged(&mut self) -> std::io::Result<u16> {
         self.writer.flush()?;
-        self.answer(PUBACK).map(u16::from_be_bytes)
-    }
-
-    fn packet(&mut self, kind: u8, body: &[u8]) -> std::io::Result<()> {
-        self.writer.write_all(&[kind])?;
-        let mut length = body.len();
-        loop {
-            let more = if length > 127 { 0x80 } else { 0 };
-            self.writer.write_all(&[(length % 128) as u8 | more])?;
-            length /= 128;
-            if length == 0 {
-                return self.writer.write_all(body);
-            }
+        match answer(&mut self.reader)? {
+            (PUBACK, id) => Ok(u16::from_be_bytes(id)),
+            (other, _) => Err(unexpected(other)),
         }
     }
+}
 
-    /// Both kinds of answer have two bytes of body.
-    fn answer(&mut self, kind: u8) -> std::io::Result<[u8; 2]> {
-        let mut packet = [0; 4];
-        self.reader.read_exact(&mut packet)?;
-        match packet {
-            [first, 2, a, b] if first == kind => Ok([a, b]),
-            other => Err(std::io::Error::other(format!("unexpected packet {other:?}"))),
+/// Writes a PUBLISH that has a packet id; `first` has its flags.
+pub(crate) fn publish(writer: &mut impl Write, first: u8, topic: &str, id: u16, body: &[u8]) -> std::io::Result<()> {
+    let mut all = Vec::with_capacity(topic.len() + body.len() + 4);
+    push_text(&mut all, topic);
+    all.extend_from_slice(&id.to_be_bytes());
+    all.extend_from_slice(body);
+    packet(writer, first, &all)
+}
+
+/// Writes a packet.
+pub(crate) fn packet(writer: &mut impl Write, first: u8, body: &[u8]) -> std::io::Result<()> {
+    writer.write_all(&[first])?;
+    let mut length = body.len();
+    loop {
+        let more = if length > 127 { 0x80 } else { 0 };
+        writer.write_all(&[(length % 128) as u8 | more])?;
+        length /= 128;
+        if length == 0 {
+            return writer.write_all(body);
         }
     }
+}
+
+/// Reads an answer: each kind has two bytes of body.
+pub(crate) fn answer(reader: &mut impl Read) -> std::io::Result<(u8, [u8; 2])> {
+    let mut packet = [0; 4];
+    reader.read_exact(&mut packet)?;
+    match packet {
+        [kind, 2, a, b] => Ok((kind, [a, b])),
+        [kind, ..] => Err(unexpected(kind)),
+    }
+}
+
+pub(crate) fn unexpected(kind: u8) -> std::io::Error {
+    std::io::Error::other(format!("unexpected packet {kind:x}"))
 }
 
 fn push_text(body: &mut Vec<u8>, text: &str) {

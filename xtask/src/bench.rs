@@ -21,17 +21,21 @@ pub struct Options {
 enum What {
     /// Memory under gigabytes of backlog, and how long a store of them takes to open
     Backlog,
+    /// Bytes written to the disk for a byte of JSON that comes in
+    Writes,
 }
 
 /// Sets up, builds, measures.
 pub fn run(checkout: &Checkout, options: &Options) -> Outcome {
     match options.what {
-        Some(What::Backlog) => backlog(checkout, options.gib),
+        Some(What::Backlog) => one(checkout, "backlog", &options.gib.to_string()),
+        Some(What::Writes) => one(checkout, "bench", FIGURES),
         None => everything(checkout),
     }
 }
 
-fn backlog(checkout: &Checkout, gib: f64) -> Outcome {
+/// A measurement by a binary of the tests.
+fn one(checkout: &Checkout, binary: &str, argument: &str) -> Outcome {
     let mut steps = Steps::default();
     steps.take("set up what the build and the broker need", || setup::for_tests(checkout))?;
     steps.take("build for release", || {
@@ -39,9 +43,7 @@ fn backlog(checkout: &Checkout, gib: f64) -> Outcome {
         execute(checkout.cargo("build").arg("--release").args(crates.map(|c| ["-p", c]).concat()).arg("--bins"))
     })?;
     steps.take("build the plugins", || suite::plugins(checkout))?;
-    steps.take("measure a backlog", || {
-        execute(checkout.command(checkout.target.join("release/backlog")).arg(gib.to_string()))
-    })
+    steps.take("measure", || execute(checkout.command(checkout.target.join("release").join(binary)).arg(argument)))
 }
 
 /// Ends with a table and [`FIGURES`].

@@ -25,7 +25,7 @@ pub struct Options {
     /// Only these targets; all where none is named
     target: Vec<String>,
     /// How long each target is fuzzed
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// Fixes what is tried, as far as the machine keeps its pace; 0 takes another one each time
     #[arg(long, default_value_t = 0)]

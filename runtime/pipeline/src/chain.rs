@@ -99,12 +99,12 @@ impl Chain {
     /// Takes an entry through all operators. `verdicts`: what faulted at this entry when it was live.
     pub(crate) fn process(&mut self, entry: &Entry, verdicts: &Verdicts) -> Result<Outcome, Halted> {
         // Blocks keep the fields they were appended with, which may be those of an earlier configuration.
-        let mut rows = Rows::of(Batch::fitted(&entry.batch, &self.input), entry.frame.map(|frame| frame.since));
+        let mut rows = Rows::of(Batch::fitted(&entry.batch, &self.input), entry.era.map(|era| era.since));
         let mut trouble = Vec::new();
         for (index, operator) in self.operators.iter_mut().enumerate() {
             let verdict = verdicts.at(entry, index);
-            let (arrival, frame) = (entry.run.arrival, entry.frame);
-            let mut context = Context { arrival, frame, verdict, trouble: Trouble::default() };
+            let (arrival, era) = (entry.run.arrival, entry.era);
+            let mut context = Context { arrival, era, verdict, trouble: Trouble::default() };
             let count = &mut self.counts[index];
             count.0 += rows.batch.rows() as u64;
             rows = operator.process(rows, &mut context)?;

@@ -21,27 +21,27 @@ pub(crate) struct Entry {
     /// How it arrived.
     pub run: Run,
     /// The clock of its event times, where the gateway set them.
-    pub frame: Option<Frame>,
+    pub era: Option<Era>,
     /// Its records; none for a tick.
     pub batch: Arc<Batch>,
 }
 
-/// The wall clock between two steps of it. Times of one frame can be compared; between frames lies a correction.
+/// The wall clock between two steps of it. Times of one era can be compared; between eras lies a correction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Frame {
+pub(crate) struct Era {
     /// The commit it began with.
     pub since: u64,
     /// How far it was ahead of the arrival clock, microseconds.
     pub offset: i64,
 }
 
-impl Frame {
+impl Era {
     /// Of a run whose times the gateway set. What is read of the log's clock here stood in it before the run did, so a
     /// replay comes to the same.
     fn of(run: &Run, store: &dyn Store) -> Option<Self> {
         let commit = run.stamped?;
-        let own = Frame { since: commit, offset: run.wall.saturating_sub(run.arrival) };
-        Some(store.dating(commit).map_or(own, |dating| Frame { since: dating.since, offset: dating.offset }))
+        let own = Era { since: commit, offset: run.wall.saturating_sub(run.arrival) };
+        Some(store.dating(commit).map_or(own, |dating| Era { since: dating.since, offset: dating.offset }))
     }
 }
 
@@ -49,7 +49,7 @@ impl Frame {
 pub(crate) fn cut(input: usize, block: Block, store: &dyn Store, into: &mut VecDeque<Entry>) {
     let Block { first, next, runs, batch, .. } = block;
     if let [run] = runs[..] {
-        into.push_back(Entry { input, first, next, run, frame: Frame::of(&run, store), batch });
+        into.push_back(Entry { input, first, next, run, era: Era::of(&run, store), batch });
         return;
     }
     let (mut row, last) = (0, runs.len().saturating_sub(1));
@@ -57,8 +57,8 @@ pub(crate) fn cut(input: usize, block: Block, store: &dyn Store, into: &mut VecD
         let end = row + run.rows as usize;
         let first = Position(first.0 + row as u64);
         let next = if index == last { next } else { Position(first.0 + u64::from(run.rows)) };
-        let frame = Frame::of(&run, store);
-        into.push_back(Entry { input, first, next, run, frame, batch: Arc::new(batch.slice(row..end)) });
+        let era = Era::of(&run, store);
+        into.push_back(Entry { input, first, next, run, era, batch: Arc::new(batch.slice(row..end)) });
         row = end;
     }
 }

@@ -5,7 +5,7 @@ mod filter;
 mod transform;
 mod window;
 
-use crate::entry::Frame;
+use crate::entry::Era;
 use crate::rows::Rows;
 use serde::{Deserialize, Serialize};
 use tidegate_record::{Blobs, Schema};
@@ -22,7 +22,7 @@ pub(crate) struct Context<'a> {
     /// Arrival time of the entry.
     pub arrival: i64,
     /// The clock of its event times, where the gateway set them.
-    pub frame: Option<Frame>,
+    pub era: Option<Era>,
     /// At replay: what faulted in this operator at this entry when it was live.
     pub verdict: Option<&'a Verdict>,
     /// What went wrong now.

@@ -25,8 +25,8 @@ pub struct Tried {
     pub batch: Arc<Batch>,
     /// Rows at fault and why, in the order of the operators.
     pub faults: Vec<(u64, String)>,
-    /// Windows at fault and why: device, start, reason.
-    pub windows: Vec<(String, i64, String)>,
+    /// Windows at fault and why: device, reason.
+    pub windows: Vec<(String, String)>,
     /// Late rows.
     pub late: Vec<u64>,
     /// Rows of devices beyond `max_keys`.
@@ -48,11 +48,6 @@ impl Trial {
         Ok(Trial { options, input: input.clone(), chain, given: 0 })
     }
 
-    /// The fields of what comes out.
-    pub fn schema(&self) -> &Arc<Schema> {
-        self.chain.schema()
-    }
-
     /// Takes records through the operators, as if they had arrived at `arrival` (microseconds of the arrival clock); with
     /// a batch of none it is a tick, which closes the windows of devices that fell silent.
     pub fn process(&mut self, batch: Arc<Batch>, arrival: i64) -> Result<Tried, Halted> {
@@ -61,7 +56,7 @@ impl Trial {
         let run = Run { commit: 1, arrival, wall: arrival, trusted: true, stamped: None, rows: rows as u32 };
         let (at, next) = (Position(first), Position(self.given));
         let outcome =
-            self.chain.process(&Entry { input: 0, first: at, next, run, frame: None, batch }, &Verdicts::default())?;
+            self.chain.process(&Entry { input: 0, first: at, next, run, era: None, batch }, &Verdicts::default())?;
         // The records brought their times: there is no clock to cut them by.
         let made = outcome.batches.into_iter().map(|(batch, _)| batch).next();
         let row = |row: u32| first + u64::from(row);
@@ -75,7 +70,7 @@ impl Trial {
         for (_, trouble) in outcome.trouble {
             tried.faults.extend(trouble.rows.into_iter().map(|(_, origin, fault)| (row(origin), fault.message)));
             let windows = trouble.windows.into_iter();
-            tried.windows.extend(windows.map(|(_, device, start, fault)| (device, start, fault.message)));
+            tried.windows.extend(windows.map(|(_, device, _, fault)| (device, fault.message)));
             tried.late.extend(trouble.late.into_iter().map(row));
             tried.overflow.extend(trouble.overflow.into_iter().map(row));
         }

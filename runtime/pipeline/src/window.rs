@@ -4,11 +4,11 @@
 mod left;
 
 use crate::WindowOptions;
-use crate::entry::Frame;
+use crate::entry::Era;
 use crate::keys::{Keys, NO_KEY};
 use crate::rows::Stamp;
 use left::Left;
-pub(crate) use left::SavedFrames;
+pub(crate) use left::SavedEras;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tidegate_record::Batch;
@@ -37,7 +37,7 @@ struct Device {
     closed_to: i64,
     last_arrival: i64,
     /// The clock of its times, where the gateway sets them.
-    frame: Option<Frame>,
+    era: Option<Era>,
     queued: bool,
     /// Open windows by start, oldest first.
     open: Vec<Open>,
@@ -108,15 +108,15 @@ impl Windows {
         &self.keys
     }
 
-    /// Assigns each row to a window and closes what the rows close. `frame` is the clock of their times, where the gateway
+    /// Assigns each row to a window and closes what the rows close. `era` is the clock of their times, where the gateway
     /// set them: once it was stepped a device begins anew, so that no record is late and no window closes for that.
-    pub fn assign(&mut self, batch: &Batch, arrival: i64, frame: Option<Frame>) -> Assigned {
+    pub fn assign(&mut self, batch: &Batch, arrival: i64, era: Option<Era>) -> Assigned {
         let numbers = self.keys.number(batch);
         let fresh = Device {
             newest: i64::MIN,
             closed_to: i64::MIN,
             last_arrival: arrival,
-            frame,
+            era,
             queued: false,
             open: Vec::new(),
         };
@@ -131,8 +131,8 @@ impl Windows {
             }
             let device = &mut self.devices[key as usize];
             device.last_arrival = arrival;
-            if frame.is_some() && device.frame != frame {
-                self.left.step(key, device, frame, &self.options);
+            if era.is_some() && device.era != era {
+                self.left.step(key, device, era, &self.options);
             }
             let start = device.start_of(time, size);
             if start.saturating_add(size) <= device.closed_to {
@@ -220,17 +220,17 @@ impl Windows {
     }
 
     /// What a snapshot needs beside that, where the gateway sets times.
-    pub fn save_frames(&self) -> Option<SavedFrames> {
-        let any = !self.left.is_empty() || self.devices.iter().any(|device| device.frame.is_some());
-        any.then(|| SavedFrames::new(self.devices.iter().map(|device| device.frame).collect(), &self.left))
+    pub fn save_eras(&self) -> Option<SavedEras> {
+        let any = !self.left.is_empty() || self.devices.iter().any(|device| device.era.is_some());
+        any.then(|| SavedEras::new(self.devices.iter().map(|device| device.era).collect(), &self.left))
     }
 
     /// Goes on from a snapshot; these windows were empty before.
-    pub fn restore(&mut self, saved: Saved, frames: SavedFrames) {
-        let (devices, left) = frames.split();
+    pub fn restore(&mut self, saved: Saved, eras: SavedEras) {
+        let (devices, left) = eras.split();
         self.left = left;
-        let frames = devices.into_iter().chain(std::iter::repeat(None));
-        for (saved, frame) in saved.devices.into_iter().zip(frames) {
+        let eras = devices.into_iter().chain(std::iter::repeat(None));
+        for (saved, era) in saved.devices.into_iter().zip(eras) {
             let key = self.keys.key(&saved.name);
             if key == NO_KEY {
                 continue;
@@ -243,7 +243,7 @@ impl Windows {
                 newest: saved.newest,
                 closed_to: saved.closed_to,
                 last_arrival: saved.last_arrival,
-                frame,
+                era,
                 queued,
                 open: saved.open,
             });
@@ -291,7 +291,7 @@ impl Device {
         }
         self.closed_to = to;
         let ends = |o: &Open| o.start.saturating_add(size);
-        let stamp = self.frame.map(|frame| frame.since);
+        let stamp = self.era.map(|era| era.since);
         let count = self.open.iter().take_while(|o| ends(o) <= to).count();
         closed.extend(self.open.drain(..count).map(|o| Closed {
             key,

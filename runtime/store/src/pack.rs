@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! "tidegate pack 1\n"
-//! frames     tag u8, length u32 LE, that many bytes:
+//! items     tag u8, length u32 LE, that many bytes:
 //!   I        epoch u64 LE, name of the gateway
 //!   S        a schema (postcard), before the first block that has it
 //!   B        partition u32 LE, a block
 //!   K        a key of 19 bytes, its value
-//!   E        number of frames before it u64 LE, XXH3-64 of all bytes before it u64 LE: the end
+//!   E        number of items before it u64 LE, XXH3-64 of all bytes before it u64 LE: the end
 //! ```
 //!
 //! A pack without its end is not whole, and says so when it is read.
@@ -24,36 +24,36 @@ use tidegate_record::{Identity, Schema};
 use xxhash_rust::xxh3::Xxh3Default;
 
 const MAGIC: &[u8; 16] = b"tidegate pack 1\n";
-/// Most bytes of a frame: a block that did not get smaller, and some.
-const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX + (1 << 20);
+/// Most bytes of an item: a block that did not get smaller, and some.
+const ITEM_BYTES_MAX: usize = BODY_BYTES_MAX + (1 << 20);
 
 /// Writes a pack.
 pub(crate) struct Writer<W> {
     out: W,
     hash: Xxh3Default,
-    frames: u64,
+    items: u64,
 }
 
 impl<W: Write> Writer<W> {
     /// Begins a pack of a store.
     pub(crate) fn begin(out: W, identity: &Identity) -> io::Result<Self> {
-        let mut writer = Writer { out, hash: Xxh3Default::new(), frames: 0 };
+        let mut writer = Writer { out, hash: Xxh3Default::new(), items: 0 };
         writer.write(MAGIC)?;
-        writer.frame(b'I', &[&identity.epoch.to_le_bytes(), identity.gateway.as_bytes()])?;
+        writer.item(b'I', &[&identity.epoch.to_le_bytes(), identity.gateway.as_bytes()])?;
         Ok(writer)
     }
 
     /// An entry of a store.
     pub(crate) fn entry(&mut self, key: Key, value: &[u8]) -> io::Result<()> {
-        self.frame(b'K', &[&key.bytes(), value])
+        self.item(b'K', &[&key.bytes(), value])
     }
 
-    fn frame(&mut self, tag: u8, parts: &[&[u8]]) -> io::Result<()> {
+    fn item(&mut self, tag: u8, parts: &[&[u8]]) -> io::Result<()> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         self.write(&[tag])?;
         self.write(&(len as u32).to_le_bytes())?;
         parts.iter().try_for_each(|part| self.write(part))?;
-        self.frames += 1;
+        self.items += 1;
         Ok(())
     }
 
@@ -64,8 +64,8 @@ impl<W: Write> Writer<W> {
 
     /// Ends the pack; gives back what it was written to.
     pub(crate) fn finish(mut self) -> io::Result<W> {
-        let (frames, hash) = (self.frames, self.hash.digest());
-        self.frame(b'E', &[&frames.to_le_bytes(), &hash.to_le_bytes()])?;
+        let (items, hash) = (self.items, self.hash.digest());
+        self.item(b'E', &[&items.to_le_bytes(), &hash.to_le_bytes()])?;
         self.out.flush()?;
         Ok(self.out)
     }
@@ -75,7 +75,7 @@ impl<W: Write> Writer<W> {
 pub(crate) struct Reader<R> {
     from: R,
     hash: Xxh3Default,
-    frames: u64,
+    items: u64,
     ended: bool,
     pub(crate) identity: Identity,
 }
@@ -83,11 +83,11 @@ pub(crate) struct Reader<R> {
 impl<R: Read> Reader<R> {
     pub(crate) fn begin(from: R) -> Result<Self, String> {
         let identity = Identity { gateway: "".into(), epoch: 0 };
-        let mut reader = Reader { from, hash: Xxh3Default::new(), frames: 0, ended: false, identity };
+        let mut reader = Reader { from, hash: Xxh3Default::new(), items: 0, ended: false, identity };
         if reader.read(MAGIC.len())? != MAGIC {
             return Err("it is no pack of this version".into());
         }
-        match reader.frame()? {
+        match reader.item()? {
             Some((b'I', bytes)) if bytes.len() >= 8 => {
                 let (epoch, gateway) = bytes.split_at(8);
                 let gateway = String::from_utf8_lossy(gateway).as_ref().into();
@@ -100,33 +100,33 @@ impl<R: Read> Reader<R> {
 
     /// The next entry, where it is a pack of entries.
     pub(crate) fn entry(&mut self) -> Result<Option<(Key, Vec<u8>)>, String> {
-        match self.frame()? {
+        match self.item()? {
             None => Ok(None),
             Some((b'K', mut bytes)) if bytes.len() >= KEY_BYTES => {
                 let value = bytes.split_off(KEY_BYTES);
                 Ok(Some((Key::decode(&bytes).ok_or("it has a key that is none of ours")?, value)))
             }
-            Some((tag, _)) => Err(format!("it has a frame {:?} where an entry should be", char::from(tag))),
+            Some((tag, _)) => Err(format!("it has an item {:?} where an entry should be", char::from(tag))),
         }
     }
 
-    /// The next frame; `None` at the end, which was checked.
-    fn frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
+    /// The next item; `None` at the end, which was checked.
+    fn item(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
         if self.ended {
             return Ok(None);
         }
-        let (frames, hash) = (self.frames, self.hash.digest());
+        let (items, hash) = (self.items, self.hash.digest());
         let head = self.read(5)?;
         let len = number(&head[1..]) as usize;
-        if len > FRAME_BYTES_MAX {
-            return Err(format!("a frame of {len} bytes is over {FRAME_BYTES_MAX}: it is damaged"));
+        if len > ITEM_BYTES_MAX {
+            return Err(format!("a item of {len} bytes is over {ITEM_BYTES_MAX}: it is damaged"));
         }
         let bytes = self.read(len)?;
-        self.frames += 1;
+        self.items += 1;
         if head[0] != b'E' {
             return Ok(Some((head[0], bytes)));
         }
-        if len != 16 || number(&bytes[..8]) != frames || number(&bytes[8..]) != hash {
+        if len != 16 || number(&bytes[..8]) != items || number(&bytes[8..]) != hash {
             return Err("its checksum does not match: it is damaged".into());
         }
         self.ended = true;
@@ -184,13 +184,13 @@ impl<W: Write> BlockWriter<W> {
         let schema = block.batch.schema();
         let id = schema.id();
         if !self.sent.contains(&id) {
-            self.writer.frame(b'S', &[&encode(&**schema)])?;
+            self.writer.item(b'S', &[&encode(&**schema)])?;
             self.sent.push(id);
         }
         let Block { first, runs, pass, batch, .. } = block.clone();
         let encoded = self.encoder.encode(&Decoded { first: first.0, runs, pass, batch }, id);
         let encoded = encoded.map_err(|damage| io::Error::other(damage.to_string()))?;
-        self.writer.frame(b'B', &[&partition.to_le_bytes(), &encoded.bytes])
+        self.writer.item(b'B', &[&partition.to_le_bytes(), &encoded.bytes])
     }
 
     /// Ends the pack.
@@ -219,7 +219,7 @@ impl<R: Read> BlockReader<R> {
 
     /// The next block; `None` at the end of a pack that is whole.
     pub fn block(&mut self) -> Result<Option<(Partition, Block)>, String> {
-        while let Some((tag, bytes)) = self.reader.frame()? {
+        while let Some((tag, bytes)) = self.reader.item()? {
             match tag {
                 b'S' => {
                     let schema: Schema = decode(&bytes)?;
@@ -231,7 +231,7 @@ impl<R: Read> BlockReader<R> {
                     let block = decode_block(bytes, first, |id| self.schemas.get(&id).cloned())?;
                     return Ok(Some((Partition::new(self.stream.clone(), number(partition) as u32), block)));
                 }
-                _ => return Err(format!("it has a frame {:?} where a block should be", char::from(tag))),
+                _ => return Err(format!("it has an item {:?} where a block should be", char::from(tag))),
             }
         }
         Ok(None)

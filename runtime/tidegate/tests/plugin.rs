@@ -94,6 +94,10 @@ cases:
     refused: [/field]
   - name: has a field nobody knows
     in: [{ hum: 1 }]
+  - name: counts other than that
+    fields: { temp: f64, count: i64 }
+    in: [{ temp: 21, count: 5000000001 }]
+    out: [{ temp: 21, count: 5000000000 }]
 ";
     std::fs::write(&cases, text).unwrap();
     let cases = cases.display().to_string();
@@ -107,7 +111,10 @@ cases:
          refused at /above too: neither above nor below is given: nothing to do
   FAILED has a field nobody knows
          record 0: there is no field "hum"; name it in fields
-1 passed, 3 failed
+  FAILED counts other than that
+         - {"count":5000000000,"temp":21}
+         + {"count":5000000001,"device":"device","temp":21.0,"time":"1970-01-01T00:00:00.000000Z"}
+1 passed, 4 failed
 "#;
     assert_eq!(said, expected);
 }

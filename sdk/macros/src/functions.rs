@@ -34,39 +34,20 @@ pub(crate) fn filter(item: TokenStream) -> Result<TokenStream> {
 }
 
 pub(crate) fn detect(item: TokenStream) -> Result<TokenStream> {
-    let function: ItemFn = syn::parse2(item)?;
-    let Arguments { record, state, params } = arguments(&function.sig)?;
-    let (name, outcome) = (&function.sig.ident, output(&function.sig));
-    let kind = if state.is_some() { quote!(detect + state) } else { quote!(detect) };
-    let pass_state = state.is_some().then(|| quote!(state,));
-    let pass_params = params.is_some().then(|| quote!(params));
-    let (state, params) = (state.unwrap_or_else(unit), params.unwrap_or_else(unit));
-    Ok(quote! {
-        #function
-
-        const _: () = {
-            struct Function;
-            impl ::tidegate::functions::DetectFn for Function {
-                type Record = #record;
-                type State = #state;
-                type Params = #params;
-                type Outcome = #outcome;
-                #[inline(always)]
-                fn score(record: &#record, state: &mut #state, params: &#params) -> #outcome {
-                    let _ = (&state, params);
-                    #name(record, #pass_state #pass_params)
-                }
-            }
-            ::tidegate::export!(#kind ::tidegate::functions::DetectOf<Function>);
-        };
-    })
+    of_device(item, [quote!(detect), quote!(DetectFn), quote!(DetectOf), quote!(score), quote!(Outcome)])
 }
 
 pub(crate) fn transform(item: TokenStream) -> Result<TokenStream> {
+    of_device(item, [quote!(transform), quote!(TransformFn), quote!(TransformOf), quote!(apply), quote!(Made)])
+}
+
+/// A function of a record, its device's state and parameters: the kind, the trait, the plugin made of it, the trait's
+/// function and its result.
+fn of_device(item: TokenStream, [kind, of, plugin, call, made]: [TokenStream; 5]) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(item)?;
     let Arguments { record, state, params } = arguments(&function.sig)?;
-    let (name, made) = (&function.sig.ident, output(&function.sig));
-    let kind = if state.is_some() { quote!(transform + state) } else { quote!(transform) };
+    let (name, output) = (&function.sig.ident, output(&function.sig));
+    let kind = if state.is_some() { quote!(#kind + state) } else { kind };
     let pass_state = state.is_some().then(|| quote!(state,));
     let pass_params = params.is_some().then(|| quote!(params));
     let (state, params) = (state.unwrap_or_else(unit), params.unwrap_or_else(unit));
@@ -75,18 +56,18 @@ pub(crate) fn transform(item: TokenStream) -> Result<TokenStream> {
 
         const _: () = {
             struct Function;
-            impl ::tidegate::functions::TransformFn for Function {
+            impl ::tidegate::functions::#of for Function {
                 type Record = #record;
                 type State = #state;
                 type Params = #params;
-                type Made = #made;
+                type #made = #output;
                 #[inline(always)]
-                fn apply(record: &#record, state: &mut #state, params: &#params) -> #made {
+                fn #call(record: &#record, state: &mut #state, params: &#params) -> #output {
                     let _ = (&state, params);
                     #name(record, #pass_state #pass_params)
                 }
             }
-            ::tidegate::export!(#kind ::tidegate::functions::TransformOf<Function>);
+            ::tidegate::export!(#kind ::tidegate::functions::#plugin<Function>);
         };
     })
 }

@@ -3,7 +3,7 @@
 use crate::emit::{Emits, empty_columns};
 use crate::plugin::outcome::Made;
 use crate::record::{each, reads};
-use crate::{Batch, Cell, Codec, Column, Fault, Field, Issue, Params, Plan, Plugin, Record, Scalar, Slots, State};
+use crate::{Batch, Cell, Codec, Column, Field, Issue, Params, Plan, Plugin, Record, Scalar, Slots, State};
 use crate::{Table, Transform};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -45,19 +45,7 @@ impl<F: TransformFn> Transform for TransformOf<F> {
     }
 }
 
-impl<F: TransformFn> State for TransformOf<F> {
-    fn save(&self, slot: u32, out: &mut Vec<u8>) {
-        self.slots.save(slot, out);
-    }
-
-    fn load(&mut self, version: u32, slot: u32, state: &[u8]) -> Result<(), String> {
-        self.slots.load(version, slot, state)
-    }
-
-    fn release(&mut self, slot: u32) {
-        self.slots.release(slot);
-    }
-}
+super::state_is_slots!(TransformOf, TransformFn);
 
 /// A frame as a codec gets it: the bytes of one message, and where they came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,20 +104,18 @@ impl<F: CodecFn> Codec for CodecOf<F> {
 fn table<R: Record, M: Made>(batch: &Batch, mut make: impl FnMut(usize, R) -> M) -> Table {
     let rows = batch.rows as usize;
     let mut columns = empty_columns::<M::Row>();
-    let (mut origin, mut faults, mut refused) = (Vec::with_capacity(rows), Vec::new(), Vec::new());
-    each::<R, (), ()>(
+    let (mut origin, mut faults) = (Vec::with_capacity(rows), Vec::new());
+    each::<R, (), Result<(), String>>(
         batch,
         &mut faults,
         |row, record| {
-            let made = make(row, record).each(|made| {
+            make(row, record).each(|made| {
                 made.emit(&mut columns);
                 origin.push(row as u32);
-            });
-            refused.extend(made.err().map(|reason| Fault { row: row as u32, reason }));
+            })
         },
         |_, ()| {},
     );
-    faults.append(&mut refused);
     let one_to_one = origin.len() == rows && (0u32..).zip(&origin).all(|(row, &from)| row == from);
     Table { origin: (!one_to_one).then_some(origin), columns, faults }
 }
@@ -137,7 +123,7 @@ fn table<R: Record, M: Made>(batch: &Batch, mut make: impl FnMut(usize, R) -> M)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Blobs, Values, read_state};
+    use crate::{Blobs, Fault, Values, read_state};
 
     #[derive(Debug, PartialEq)]
     struct Double(f64);

@@ -1,6 +1,6 @@
 //! A gateway without a battery: it boots in 1970, and the clock becomes right while it runs.
 
-use crate::{PATIENCE, http_sink, windows};
+use crate::{PATIENCE, field, http_sink, windows};
 use serde_json::Value;
 use std::time::SystemTime;
 use tidegate_tests::faketime::WallClock;
@@ -15,22 +15,7 @@ const EACH: u64 = 20;
 
 /// Readings that bring no time of their own.
 fn timeless(broker_url: &str) -> String {
-    format!(
-        r#"
-        [streams.readings]
-        fields = {{ temp = "f64", seq = "i64" }}
-        keep = "1h"
-        [sources.field]
-        type = "mqtt"
-        stream = "readings"
-        url = "{broker_url}"
-        topics = ["sensors/+"]
-        client_id = "test-gateway-field"
-        [sources.field.decode]
-        format = "json"
-        device = "/device"
-        "#
-    )
+    field(broker_url).replace("time = \"/ts\"", "")
 }
 
 /// A gateway and what it stands among.

@@ -29,7 +29,7 @@ impl Window {
 
     /// Adds the rows to their windows; gives the windows they closed.
     fn update(&mut self, rows: &Rows, context: &mut Context<'_>) -> Result<Vec<Closed>, Halted> {
-        let assigned = self.windows.assign(&rows.batch, context.arrival, context.frame);
+        let assigned = self.windows.assign(&rows.batch, context.arrival, context.era);
         context.trouble.late.extend(assigned.late.iter().map(|&row| rows.origin(row)));
         context.trouble.overflow.extend(assigned.overflow.iter().map(|&row| rows.origin(row)));
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);
@@ -129,16 +129,16 @@ impl Operator for Window {
         let slots = self.windows.open_slots();
         let states = if slots.is_empty() { Blobs::default() } else { self.runner.save(&slots)? };
         let mut host = crate::mark::to_bytes(&self.windows.save());
-        host.extend(self.windows.save_frames().map(|frames| crate::mark::to_bytes(&frames)).unwrap_or_default());
+        host.extend(self.windows.save_eras().map(|eras| crate::mark::to_bytes(&eras)).unwrap_or_default());
         Ok(SavedOperator::new(host, self.runner.state_version(), slots, &states))
     }
 
     fn restore(&mut self, saved: SavedOperator) -> Result<(), RestoreError> {
         let unreadable = |e: postcard::Error| RestoreError(e.to_string());
-        let (host, frames) = postcard::take_from_bytes::<Saved>(&saved.host).map_err(unreadable)?;
-        // Snapshots of before there were frames end here, and so do those of windows that have none.
-        let frames = if frames.is_empty() { None } else { Some(postcard::from_bytes(frames).map_err(unreadable)?) };
-        self.windows.restore(host, frames.unwrap_or_default());
+        let (host, eras) = postcard::take_from_bytes::<Saved>(&saved.host).map_err(unreadable)?;
+        // Snapshots of before there were eras end here, and so do those of windows that have none.
+        let eras = if eras.is_empty() { None } else { Some(postcard::from_bytes(eras).map_err(unreadable)?) };
+        self.windows.restore(host, eras.unwrap_or_default());
         if saved.slots.is_empty() {
             return Ok(());
         }

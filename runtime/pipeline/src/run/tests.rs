@@ -323,7 +323,7 @@ fn records_from_before_a_change_of_fields_are_read_by_name() {
     }
     let run = tidegate_store::Run { commit: 1, arrival: 0, wall: 0, trusted: true, stamped: None, rows: 2 };
     let batch = Arc::new(builder.finish());
-    let entry = Entry { input: 0, first: Position(0), next: Position(2), run, frame: None, batch };
+    let entry = Entry { input: 0, first: Position(0), next: Position(2), run, era: None, batch };
     let kept = chain.process(&entry, &mark::Verdicts::default()).unwrap().batches.remove(0).0;
     assert_eq!(kept.schema(), &now);
     assert_eq!(serde_json::to_value(kept.row(0)).unwrap()["temp"], 11.0);

@@ -5,7 +5,7 @@
 
 use super::{Closed, Device};
 use crate::WindowOptions;
-use crate::entry::Frame;
+use crate::entry::Era;
 use crate::rows::Stamp;
 use serde::{Deserialize, Serialize};
 
@@ -32,25 +32,25 @@ struct Window {
 
 /// What of it must be kept to go on after a restart: the clocks of the devices in their order, and the windows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct SavedFrames {
-    devices: Vec<Option<Frame>>,
+pub(crate) struct SavedEras {
+    devices: Vec<Option<Era>>,
     left: Vec<Window>,
 }
 
-impl SavedFrames {
-    pub(super) fn new(devices: Vec<Option<Frame>>, left: &Left) -> Self {
-        SavedFrames { devices, left: left.windows.clone() }
+impl SavedEras {
+    pub(super) fn new(devices: Vec<Option<Era>>, left: &Left) -> Self {
+        SavedEras { devices, left: left.windows.clone() }
     }
 
-    pub(super) fn split(self) -> (Vec<Option<Frame>>, Left) {
+    pub(super) fn split(self) -> (Vec<Option<Era>>, Left) {
         (self.devices, Left { windows: self.left })
     }
 }
 
 impl Left {
     /// The clock of a device's times is another now. Where that is no more than a new name for it the device goes on.
-    pub(super) fn step(&mut self, key: u32, device: &mut Device, now: Option<Frame>, options: &WindowOptions) {
-        let (before, after) = (std::mem::replace(&mut device.frame, now), now);
+    pub(super) fn step(&mut self, key: u32, device: &mut Device, now: Option<Era>, options: &WindowOptions) {
+        let (before, after) = (std::mem::replace(&mut device.era, now), now);
         let (Some(before), Some(after)) = (before, after) else { return };
         if after.offset.saturating_sub(before.offset).saturating_abs() <= STEP_US {
             return;

@@ -81,9 +81,9 @@ fn devices_beyond_the_bound_overflow_and_the_others_go_on() {
 
 const DAY: i64 = 86_400_000_000;
 
-/// Assigns in a frame; (start, stamp) of what closed, by rows or by time.
-fn stepped(windows: &mut Windows, rows: &[(u8, i64)], arrival: i64, frame: Frame) -> Vec<(i64, Stamp)> {
-    let assigned = windows.assign(&batch(rows), arrival, Some(frame));
+/// Assigns in an era; (start, stamp) of what closed, by rows or by time.
+fn stepped(windows: &mut Windows, rows: &[(u8, i64)], arrival: i64, era: Era) -> Vec<(i64, Stamp)> {
+    let assigned = windows.assign(&batch(rows), arrival, Some(era));
     assert_eq!(assigned.late, Vec::<u32>::new(), "nothing is late because a clock was stepped");
     let closed = assigned.closed.into_iter().chain(windows.close_idle(arrival)).collect::<Vec<_>>();
     windows.free(&closed);
@@ -92,28 +92,28 @@ fn stepped(windows: &mut Windows, rows: &[(u8, i64)], arrival: i64, frame: Frame
 
 #[test]
 fn a_step_of_the_clock_closes_nothing_and_makes_nothing_late() {
-    let (boot, right) = (Frame { since: 1, offset: 0 }, Frame { since: 9, offset: 50 * DAY });
+    let (boot, right) = (Era { since: 1, offset: 0 }, Era { since: 9, offset: 50 * DAY });
     let mut windows = Windows::new(OPTIONS, 10);
     assert_eq!(stepped(&mut windows, &[(1, 3), (2, 4)], 3, boot), []);
     assert_eq!(stepped(&mut windows, &[(1, 50 * DAY + 5)], 5, right), [], "[0, 10) of 1970 is still open");
     assert_eq!(windows.idle_due(), Some(15), "its own clock passes its end and the lateness bound then");
     // A restart in between changes nothing.
-    let (saved, frames) = (windows.save(), windows.save_frames().unwrap());
+    let (saved, eras) = (windows.save(), windows.save_eras().unwrap());
     let mut windows = Windows::new(OPTIONS, 10);
-    windows.restore(saved, frames);
+    windows.restore(saved, eras);
     assert_eq!(windows.open_slots().len(), 3);
     assert_eq!(stepped(&mut windows, &[(1, 50 * DAY + 14)], 14, right), []);
     assert_eq!(stepped(&mut windows, &[(1, 50 * DAY + 15)], 15, right), [(50 * DAY, Some(9)), (0, Some(1))]);
     // The other device comes later; and then the clock is set back.
     assert_eq!(stepped(&mut windows, &[(2, 50 * DAY + 30)], 30, right), [(0, Some(1))], "it was due long ago");
-    let back = Frame { since: 20, offset: 40 * DAY };
+    let back = Era { since: 20, offset: 40 * DAY };
     assert_eq!(stepped(&mut windows, &[(2, 40 * DAY + 31)], 31, back), []);
     assert_eq!(windows.close_idle(200).iter().map(|c| c.stamp).collect::<Vec<_>>().len(), 3, "all close in silence");
 }
 
 #[test]
 fn a_clock_that_is_only_found_right_is_no_step() {
-    let (boot, right) = (Frame { since: 1, offset: 0 }, Frame { since: 9, offset: 900_000 });
+    let (boot, right) = (Era { since: 1, offset: 0 }, Era { since: 9, offset: 900_000 });
     let mut windows = Windows::new(OPTIONS, 10);
     assert_eq!(stepped(&mut windows, &[(1, 3)], 3, boot), []);
     assert_eq!(stepped(&mut windows, &[(1, 900_004)], 4, right), [(0, Some(9))], "time went on as usual");
@@ -140,7 +140,7 @@ proptest! {
             if number == restart {
                 let saved = windows.save();
                 windows = Windows::new(OPTIONS, 10);
-                windows.restore(saved, SavedFrames::default());
+                windows.restore(saved, SavedEras::default());
             }
             feed(&mut windows, &rows[pair[0]..pair[1]], 0, &mut seen);
         }

@@ -31,10 +31,7 @@ pub fn new(options: &NewOptions) -> Result<Vec<PathBuf>, String> {
     }
     fs::create_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (lib, cases) = template(*kind);
-    let fill = |text: &str| {
-        let ident = name.replace('-', "_");
-        text.replace("@name@", &name).replace("@ident@", &ident).replace("@sdk@", &sdk.display().to_string())
-    };
+    let fill = |text: &str| text.replace("@name@", &name).replace("@sdk@", &sdk.display().to_string());
     let mut written = Vec::new();
     for (file, text) in [("Cargo.toml", MANIFEST), ("src/lib.rs", lib), ("cases.yaml", cases), (".gitignore", IGNORE)] {
         let path = folder.join(file);

@@ -17,7 +17,7 @@ use tidegate_sandbox::{ConfigureError, Limits, Plugin};
 const ARRIVAL: i64 = 0;
 const END: i64 = 1 << 50;
 
-/// What is printed where times are compared: floats equal to this share of their value are equal.
+/// Floats are equal that differ by at most this share of their value; integers are equal or not.
 const FLOAT_SHARE: f64 = 1e-9;
 
 /// What came of a case.
@@ -143,7 +143,9 @@ fn make(mut trial: Trial, batch: &Batch, cuts: &[Range<usize>], restart: bool) -
         }
         made.faults.extend(tried.faults);
         let windows = tried.windows.into_iter();
-        made.faults.extend(windows.map(|(device, _, reason)| (u64::MAX, format!("window of {device}: {reason}"))));
+        made.faults.extend(windows.map(|(device, reason)| (u64::MAX, format!("window of {device}: {reason}"))));
+        let beyond = tried.overflow.into_iter();
+        made.faults.extend(beyond.map(|row| (row, "its device is beyond max_keys".to_string())));
         made.late += tried.late.len();
         if restart {
             trial.restart()?;
@@ -195,7 +197,9 @@ fn is_equal(expected: &Map<String, Value>, made: &Map<String, Value>, ignore: &[
 
 fn is_same(expected: &Value, made: &Value) -> bool {
     match (expected.as_f64(), made.as_f64()) {
-        (Some(expected), Some(made)) => (expected - made).abs() <= FLOAT_SHARE * expected.abs().max(made.abs()),
+        (Some(expected_float), Some(made_float)) if expected.is_f64() || made.is_f64() => {
+            (expected_float - made_float).abs() <= FLOAT_SHARE * expected_float.abs().max(made_float.abs())
+        }
         _ => expected == made,
     }
 }

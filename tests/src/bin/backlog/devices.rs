@@ -1,5 +1,6 @@
 //! Readings with a text that compresses badly, so that a backlog is large before it is many.
 
+use rand::distr::Alphanumeric;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -11,7 +12,6 @@ const MESSAGES: usize = 200;
 const READINGS: usize = 50;
 /// Characters of the text of a reading, which compress to about three quarters.
 const TEXT_CHARS: usize = 256;
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Devices taking turns.
 const DEVICES: u64 = 500;
 /// Event time of the first reading, milliseconds since the epoch.
@@ -44,7 +44,7 @@ impl Devices {
         let mut reading = String::with_capacity(TEXT_CHARS + 80);
         let (device, ts) = (number % DEVICES, FIRST_MS + number);
         let _ = write!(reading, r#"{{"device":"d{device:03}","ts":{ts},"temp":{}.5,"text":""#, number % 90);
-        reading.extend((0..TEXT_CHARS).map(|_| char::from(ALPHABET[self.noise.random_range(0..ALPHABET.len())])));
+        reading.extend((&mut self.noise).sample_iter(Alphanumeric).take(TEXT_CHARS).map(char::from));
         reading.push_str("\"}");
         reading
     }

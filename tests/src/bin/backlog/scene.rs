@@ -46,7 +46,7 @@ impl Scene {
         let status = self.gateway.status();
         let partition = &status["streams"]["readings"]["partitions"][0];
         let count = |what: &str| partition[what].as_u64().unwrap_or(0);
-        (count("stored"), count("bytes"), on_disk(&self.gateway))
+        (count("stored"), count("bytes"), status["store"]["disk_bytes"].as_u64().unwrap_or(0))
     }
 
     /// How long it takes to answer after a kill (its store is open by then) and to deliver, and its memory when it
@@ -72,20 +72,6 @@ impl Scene {
 /// A number of bytes for people.
 pub fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
-}
-
-fn on_disk(gateway: &Gateway) -> u64 {
-    let mut bytes = 0;
-    let mut folders = vec![gateway.folder().join("store")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("the store's folder").flatten() {
-            match entry.path() {
-                path if path.is_dir() => folders.push(path),
-                path => bytes += path.metadata().map_or(0, |meta| meta.len()),
-            }
-        }
-    }
-    bytes
 }
 
 const STORE: &str = "max_bytes = \"64GiB\"";

@@ -21,20 +21,25 @@ const READINGS: u64 = 3_000_000;
 const READINGS_QOS1: u64 = 500_000;
 
 fn main() {
-    let mut args = std::env::args().skip(1);
-    let (Some(out), Some(bare), Some(plugins)) = (args.next(), args.next(), args.next()) else {
-        eprintln!("usage: bench OUT.json BARE_SUBSCRIBER PLUGINS.json");
-        std::process::exit(2);
-    };
+    let args: Vec<String> = std::env::args().skip(1).collect();
     let mut report = Report::default();
-    if bare == "writes" {
-        writes::measure(&mut report);
-        return report.write(&out);
-    }
-    report.include("plugins", &plugins);
+    let (out, bare, plugins) = match &args[..] {
+        [out] => {
+            writes::measure(&mut report);
+            return report.write(out);
+        }
+        [out, bare, plugins] => (out, bare, plugins),
+        _ => {
+            eprintln!(
+                "usage: bench OUT.json [BARE_SUBSCRIBER PLUGINS.json]; without these only what is written to the disk"
+            );
+            std::process::exit(2);
+        }
+    };
+    report.include("plugins", plugins);
     blaster::pin_to_core_1();
     for version in ["5", "3.1.1"] {
-        let bare = firehose::bare_subscriber(&bare, version, READINGS, &mut report);
+        let bare = firehose::bare_subscriber(bare, version, READINGS, &mut report);
         firehose::ingest_only(version, READINGS, bare, &mut report);
     }
     for (name, keeping, version, qos, readings) in [
@@ -49,5 +54,5 @@ fn main() {
     firehose::idle(&mut report);
     start::to_first_output(&mut report);
     writes::measure(&mut report);
-    report.write(&out);
+    report.write(out);
 }

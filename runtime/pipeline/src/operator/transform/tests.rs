@@ -35,7 +35,7 @@ fn process(chain: &mut Chain, batch: Batch) -> (Vec<Value>, Vec<(u32, String)>) 
     let rows = batch.rows() as u32;
     let run = Run { commit: 1, arrival: 0, wall: 0, trusted: true, stamped: None, rows };
     let entry =
-        Entry { input: 0, first: Position(0), next: Position(rows.into()), run, frame: None, batch: Arc::new(batch) };
+        Entry { input: 0, first: Position(0), next: Position(rows.into()), run, era: None, batch: Arc::new(batch) };
     let outcome = chain.process(&entry, &Verdicts::default()).unwrap();
     let made = &outcome.batches[0].0;
     let records = (0..made.rows()).map(|row| serde_json::to_value(made.row(row)).unwrap());
