@@ -113,7 +113,7 @@ pub enum LossReason {
     Fault,
     /// Upstream refused it for good (likewise).
     Refused,
-    /// Its block failed its checksum.
+    /// Its block failed its checksum, or the database lost it.
     Quarantined,
     /// It could not be taken in: the stream was full and the source cannot wait.
     Full,

@@ -35,8 +35,6 @@ pub trait Files: Send + Sync + 'static {
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
     /// Whether there is a file or a folder of this name.
     fn exists(&self, path: &Path) -> bool;
-    /// The names in a folder, sorted.
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
 }
 
 /// A file being written.
@@ -81,12 +79,6 @@ impl Files for Disk {
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut names = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-        names.sort();
-        Ok(names)
     }
 }
 
@@ -247,6 +239,7 @@ mod tests {
         assert_eq!(text(&Disk, &path("a")).as_deref(), Some("old"), "given up before it was finished");
         write(&Disk, &path("a"), "new").unwrap();
         assert_eq!(text(&Disk, &path("a")).as_deref(), Some("new"));
-        assert_eq!(Disk.list(folder.path()).unwrap(), [folder.path().join("a")]);
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(names, [folder.path().join("a")]);
     }
 }

@@ -8,7 +8,6 @@ use crate::options::Options;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// A store on a [`MemoryDisk`]. Positions jump by amounts drawn from a seed, as a trait that fits Kafka allows.
 pub struct MemoryStore {
@@ -45,13 +44,7 @@ impl MemoryStore {
 }
 
 crate::engine::forward_store!(MemoryStore, engine);
-
-impl MemoryStore {
-    /// Group commits wait so long for company from now on.
-    pub fn set_commit_interval(&self, interval: Duration) {
-        self.engine.set_commit_interval(interval);
-    }
-}
+impl MemoryStore {}
 
 /// What survives a [`MemoryStore`].
 #[derive(Clone, Default)]

@@ -19,7 +19,7 @@ pub struct Options {
     pub commit_bytes: u64,
     /// Most bytes the store may take on disk.
     pub max_bytes: u64,
-    /// Free bytes of the file system that are never used.
+    /// Bytes of the file system kept for draining; half of them are taken ahead.
     pub reserve: u64,
     /// Most bytes that may wait for a commit, in memory.
     pub staged_bytes: usize,

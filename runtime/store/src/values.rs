@@ -25,7 +25,7 @@ pub(crate) struct Meta {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tail {
     pub(crate) epoch: u64,
-    /// The latest commit number that is durable.
+    /// As in [`Meta`].
     pub(crate) number: u64,
     pub(crate) partitions: Vec<PartitionTail>,
 }

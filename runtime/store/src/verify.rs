@@ -88,6 +88,7 @@ pub(crate) fn verify(medium: &dyn Medium) -> Result<Report, LoadError> {
     let mut report = walk.report;
     facts.add_empty_partitions(&mut report);
     facts.check_losses(&mut report);
+    facts.check_tail(medium, &mut report);
     report.partitions.sort_by(|a, b| (&a.stream, a.partition).cmp(&(&b.stream, b.partition)));
     Ok(report)
 }

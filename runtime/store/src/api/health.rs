@@ -48,7 +48,7 @@ pub struct PartitionHealth {
     pub stored: u64,
     /// Records released after every reader passed them (and `keep` ran out).
     pub released: u64,
-    /// Records given up by the store (cap, age, quarantined).
+    /// Records given up by the store (cap, age, quarantined, thinned, purged).
     pub lost: u64,
     /// Bytes stored now.
     pub bytes: u64,

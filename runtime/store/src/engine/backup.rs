@@ -2,7 +2,8 @@
 //!
 //! Between two groups the committer copies everything but the blocks, as it stands durable then, and from then on deletes
 //! nothing until the copy is done. Blocks never change, so those that were stored at that moment are copied beside the
-//! work that goes on. Streams that would drop their oldest grow by what arrives meanwhile.
+//! work that goes on. Streams that would drop their oldest grow by what arrives meanwhile; those that block or are
+//! thinned may be full until it is done.
 
 use super::Inner;
 use crate::api::Error;
@@ -33,6 +34,8 @@ impl Inner {
         self: &Arc<Self>,
         work: impl FnOnce(&Inner) -> Result<T, String> + Send + 'static,
     ) -> Result<T, Error> {
+        // Before streams are declared there is nobody to do it.
+        self.declared()?;
         let (done, result) = mpsc::sync_channel(1);
         let inner = self.clone();
         let mut core = self.lock();

@@ -31,8 +31,10 @@ pub(super) struct Committer {
     /// How many records fit a block, by partition: what the last one showed.
     pub(super) rows_max: Vec<usize>,
     looked_at: Instant,
-    /// The latest commit number that is durable.
+    /// As in the stored `Meta`.
     pub(super) number: u64,
+    /// A group was written since the tail was noted.
+    pub(super) wrote: bool,
     /// It may sleep until the disk has room; one that is moved by hand has no thread of its own for that.
     pub(super) may_wait: bool,
 }
@@ -64,7 +66,17 @@ impl Committer {
         let rows_max = vec![ROWS_MAX; heads.len()];
         let sweeps = heads.iter().map(|_| Sweeps::default()).collect();
         let number = inner.lock().number;
-        Ok(Committer { inner, number, encoder, heads, sweeps, rows_max, looked_at: Instant::now(), may_wait: true })
+        Ok(Committer {
+            inner,
+            number,
+            wrote: false,
+            encoder,
+            heads,
+            sweeps,
+            rows_max,
+            looked_at: Instant::now(),
+            may_wait: true,
+        })
     }
 
     fn run(mut self) {

@@ -89,6 +89,8 @@ pub(super) struct PartitionState {
     pub(super) ticks: BTreeSet<i64>,
     /// Blocks found bad and not yet deleted, by first offset.
     pub(super) quarantine: BTreeSet<u64>,
+    /// Offsets below the durable end at which a reader found nothing.
+    pub(super) nothing: Range<u64>,
     /// Offsets whose blocks are being replaced by coarser ones.
     pub(super) thinning: Option<Range<u64>>,
 }

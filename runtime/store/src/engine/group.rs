@@ -104,7 +104,7 @@ impl Committer {
         for (index, partition) in group.partitions.iter_mut().enumerate() {
             self.encode_entries(index, partition, 0, &mut set)?;
         }
-        self.note_gone(declared, group, &mut ledger);
+        self.note_gone(declared, group, &mut set, &mut ledger);
         for commit in &group.commits {
             commit.losses.iter().for_each(|loss| ledger.add(loss));
         }
@@ -128,7 +128,7 @@ impl Committer {
             set.put(Key::only(Kind::Meta), encode(&meta));
             self.wait_for_disk(&set)?;
             inner.medium.write(&set)?;
-            self.number = number;
+            (self.number, self.wrote) = (number, true);
             inner.written.fetch_add(set.bytes(), std::sync::atomic::Ordering::Relaxed);
             inner.meters.commit(set.bytes(), inner.options.clock.boot() - began);
         }

@@ -26,7 +26,7 @@ pub(super) struct Catalogue {
     /// Streams by name.
     pub(super) streams: HashMap<String, (u32, StreamEntry)>,
     /// By stream id and partition.
-    pub(super) counters: HashMap<(u32, u32), Counters>,
+    pub(super) counters: BTreeMap<(u32, u32), Counters>,
     /// By producer, stream id and partition.
     pub(super) cursors: Vec<(Arc<str>, u32, u32, u64)>,
     /// By producer.
@@ -59,7 +59,7 @@ pub(super) fn load(
         notes.push(format!("the store was made by gateway {:?} and goes on as {:?}", meta.gateway, options.gateway));
     }
     let (mut catalogue, producers) = read_catalogue(&*medium).map_err(LoadError::Broken)?;
-    let gone = tail::gone(&*medium, &mut meta, &mut catalogue);
+    let gone = tail::gone(&*medium, &mut meta, &mut catalogue.counters);
     notes.extend(tail::told(&gone));
     let schemas = read_schemas(&*medium).map_err(LoadError::Broken)?;
     let losses = read_losses(&*medium).map_err(LoadError::Broken)?;

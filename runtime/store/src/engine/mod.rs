@@ -49,6 +49,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 pub use steps::{Step, Steps};
+pub(crate) use tail::{Gone, gone};
 use tidegate_record::{Identity, Schema};
 use tokio::sync::{Notify, watch};
 
@@ -290,6 +291,13 @@ impl Drop for Engine {
 /// Makes a type that holds an [`Engine`] a [`Store`].
 macro_rules! forward_store {
     ($store:ty, $engine:ident) => {
+        impl $store {
+            /// Group commits wait so long for company from now on.
+            pub fn set_commit_interval(&self, interval: std::time::Duration) {
+                self.$engine.set_commit_interval(interval);
+            }
+        }
+
         impl $crate::api::Store for $store {
             fn identity(&self) -> tidegate_record::Identity {
                 self.$engine.identity()

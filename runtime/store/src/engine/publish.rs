@@ -49,7 +49,7 @@ impl Committer {
             core.begin_waiting();
         }
         drop(core);
-        // Before anyone hears that it is durable.
+        // Before any receipt resolves.
         self.note_tail(declared);
         for commit in commits {
             // Whoever dropped the receipt does not want to know.

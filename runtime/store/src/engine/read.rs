@@ -37,7 +37,10 @@ impl Inner {
                 (Place::Nowhere, None) => return Ok(None),
                 (Place::Medium(durable), _) => match self.read_medium(partition, at, durable)? {
                     Found::Block(block) => return Ok(Some(trim(block, at))),
-                    Found::Nothing => at = durable,
+                    Found::Nothing => {
+                        self.lock().partitions[partition].nothing = at..durable;
+                        at = durable;
+                    }
                     Found::Changed => {}
                 },
             }
@@ -89,17 +92,15 @@ impl Inner {
     /// A block did not decode. It may just have been deleted while it was read: then everything is looked at again
     /// (true). Else it is quarantined, once, and skipped (false).
     fn confirm(&self, partition: usize, first: u64, damage: &str) -> Result<bool, Error> {
+        let key = self.declared()?.block_key(partition, first);
+        let again = value(&*self.medium, key).map_err(|reason| self.read_error(partition, first, &reason))?;
+        let changed = again.is_none_or(|bytes| self.decode(&bytes, first).is_ok());
         let mut core = self.lock();
         let state = &mut core.partitions[partition];
         if state.quarantine.contains(&first) {
             return Ok(false);
         }
-        if first < state.floor {
-            return Ok(true);
-        }
-        let key = self.declared()?.block_key(partition, first);
-        let again = value(&*self.medium, key).map_err(|reason| self.read_error(partition, first, &reason))?;
-        if again.is_none_or(|bytes| self.decode(&bytes, first).is_ok()) {
+        if changed || first < state.floor {
             return Ok(true);
         }
         tracing::error!(partition = %self.name(partition), first, damage, "a block failed its check and is quarantined");

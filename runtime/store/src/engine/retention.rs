@@ -124,6 +124,8 @@ impl Committer {
         let inner = self.inner.clone();
         let core = inner.lock();
         if core.pins > 0 {
+            // What is bad is forgotten only once it is deleted and counted.
+            group.partitions.iter_mut().for_each(|partition| partition.quarantine.clear());
             return Ok(());
         }
         let now = core.arrival.now(&*inner.options.clock);
@@ -134,8 +136,8 @@ impl Committer {
             self.delete_quarantined(index, &mut group.partitions[index], set, ledger)?;
             let cap = caps[inner.declared().map_err(|e| e.to_string())?.stream_of[index]];
             left = self.retain_partition(index, group, (now, cap), left, set, ledger)?;
-            if inner.stream_bytes(group, index)? > cap {
-                group.pressed |= self.thin(index, group, set, ledger)?;
+            if left > 0 && inner.stream_bytes(group, index)? > cap {
+                group.pressed |= self.thin(index, &mut left, group, set, ledger)?;
             }
             // The rest goes with the next.
             group.pressed |= left == 0;

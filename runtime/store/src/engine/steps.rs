@@ -73,6 +73,10 @@ impl Steps {
     fn take(&mut self) -> Step {
         let inner = self.committer.inner.clone();
         let Ok(declared) = inner.declared() else { return Step::Nothing };
+        let next_turn = || inner.lock().turns.pop_front();
+        while let Some(turn) = next_turn() {
+            turn();
+        }
         let look = self.committer.look(&mut inner.lock(), declared, Instant::now());
         match look {
             Look::Due(group) => {

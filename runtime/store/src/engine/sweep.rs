@@ -15,8 +15,6 @@ use std::ops::Range;
 
 /// Most bytes of blocks made coarser in one group: read, decoded and deleted.
 const BYTES_MAX: usize = 512 << 10;
-/// Most blocks of those.
-const BLOCKS_MAX: usize = 1024;
 /// Most blocks looked at for it.
 const LOOKED_AT_MAX: usize = 1024;
 
@@ -57,6 +55,8 @@ pub(super) struct Bounds<'b> {
     pub(super) first: u64,
     /// The durable end.
     pub(super) end: u64,
+    /// Most entries that may be deleted for it.
+    pub(super) keys: usize,
     /// What readers are at work on.
     pub(super) at_work: &'b [Range<u64>],
     pub(super) quarantine: &'b BTreeSet<u64>,
@@ -142,6 +142,8 @@ struct Walk<'b> {
     looked_at: usize,
     found: Vec<Fine>,
     bytes: usize,
+    /// Entries of what was found.
+    keys: usize,
     /// Bytes of what is coarse already, and whether the block at hand is.
     coarse: u64,
     counts: bool,
@@ -159,6 +161,7 @@ impl<'b> Walk<'b> {
             looked_at: 0,
             found: Vec::new(),
             bytes: 0,
+            keys: 0,
             coarse: 0,
             counts: false,
             passed: false,
@@ -174,6 +177,7 @@ impl<'b> Walk<'b> {
                 fine.bytes.extend_from_slice(bytes);
                 fine.head.bytes += stored;
                 fine.head.parts += 1;
+                self.keys += 1;
                 self.bytes += bytes.len();
             } else if self.counts {
                 self.coarse += stored;
@@ -181,7 +185,7 @@ impl<'b> Walk<'b> {
             return true;
         }
         self.counts = false;
-        if self.looked_at == LOOKED_AT_MAX || self.bytes >= BYTES_MAX || self.found.len() == BLOCKS_MAX {
+        if self.looked_at == LOOKED_AT_MAX || self.bytes >= BYTES_MAX || self.keys >= self.bounds.keys {
             self.cut = true;
             return false;
         }
@@ -193,7 +197,9 @@ impl<'b> Walk<'b> {
             return self.found.is_empty();
         };
         self.at = peek.next();
-        if self.bounds.at_work.iter().any(|work| overlap(work, &(peek.first..peek.next()))) {
+        // What would be joined, not this block alone: a reader may stand between two.
+        let from = self.found.first().map_or(peek.first, |fine| fine.head.first);
+        if self.bounds.at_work.iter().any(|work| overlap(work, &(from..peek.next()))) {
             self.passed = true;
             return self.found.is_empty();
         }
@@ -213,6 +219,7 @@ impl<'b> Walk<'b> {
                 parts: 1,
             };
             self.bytes += bytes.len();
+            self.keys += 1;
             self.found.push(Fine { head, bytes: bytes.to_vec() });
         }
         true

@@ -34,10 +34,12 @@ struct Stretch {
 }
 
 impl Committer {
-    /// Makes the oldest part of a partition coarser, a bounded part of it. True where there may be more to do.
+    /// Makes the oldest part of a partition coarser, a bounded part of it: at most `left` entries are deleted for it. True
+    /// where there may be more to do.
     pub(super) fn thin(
         &mut self,
         index: usize,
+        left: &mut usize,
         group: &mut Group,
         set: &mut WriteSet,
         ledger: &mut Ledger,
@@ -53,8 +55,13 @@ impl Committer {
         drop(core);
         // Nobody knows yet what its readers were at work on.
         let Some(at_work) = at_work else { return Ok(false) };
-        let bounds =
-            Bounds { first: partition.counters.first, end, at_work: &at_work, quarantine: &partition.quarantine };
+        let bounds = Bounds {
+            first: partition.counters.first,
+            end,
+            keys: *left,
+            at_work: &at_work,
+            quarantine: &partition.quarantine,
+        };
         let key = |offset| declared.block_key(index, offset);
         let found = self.sweeps[index].look(&*inner.medium, &key, &bounds, partition.counters.bytes)?;
         let (pass, fine) = match found {
@@ -68,9 +75,9 @@ impl Committer {
         let (heads, stretches) = self.join(index, &thin, pass, fine);
         let range = heads[0].first..heads[heads.len() - 1].next;
         let originals: u64 = heads.iter().map(|head| head.rows).sum();
-        let left: u64 = stretches.iter().map(|stretch| stretch.batch.rows() as u64).sum();
+        let stay: u64 = stretches.iter().map(|stretch| stretch.batch.rows() as u64).sum();
         let bytes: u64 = heads.iter().map(|head| head.bytes).sum();
-        let worth = left * 100 <= originals * WORTH_PERCENT as u64 && left > 0;
+        let worth = stay * 100 <= originals * WORTH_PERCENT as u64 && stay > 0;
         if !worth {
             self.sweeps[index].pass_by(pass, range.end, bytes);
             return Ok(true);
@@ -80,12 +87,13 @@ impl Committer {
         }
         for head in &heads {
             partition.delete(head, key(head.first), set);
+            *left = left.saturating_sub(usize::from(head.parts));
         }
         let written = self.put_coarse(index, pass, &heads, stretches, set)?;
         let now: u64 = written.iter().map(|head| head.bytes).sum();
-        partition.counters.stored += left;
+        partition.counters.stored += stay;
         partition.counters.bytes += now;
-        partition.counters.lost += originals - left;
+        partition.counters.lost += originals - stay;
         self.sweeps[index].done(pass, range.end, bytes, now);
         self.heads[index].replaced(&range, written);
         ledger.add(&Loss {
@@ -93,7 +101,7 @@ impl Committer {
             partition: number,
             reason: LossReason::Thinned,
             stage: Arc::from("store"),
-            count: originals - left,
+            count: originals - stay,
             offsets: Some((range.start, range.end - 1)),
         });
         Ok(true)

@@ -33,7 +33,10 @@ pub(super) fn appended(
             Visibility::Durable => state.durable(),
             Visibility::Staged => state.next,
         };
-        core.poisoned.is_some() || end > at.max(state.floor)
+        let at = at.max(state.floor);
+        // Below the durable end there may be a gap that reaches up to it.
+        let at = if state.nothing.contains(&at) { state.nothing.end } else { at };
+        core.poisoned.is_some() || end > at
     };
     Box::pin(async move {
         if let Some(waker) = inner.waker(index, visibility) {

@@ -268,14 +268,6 @@ impl Files for MemoryFiles {
         let (inner, path) = (self.lock(), plain(path));
         inner.names.contains_key(&path) || inner.folders.contains(&path)
     }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        let (inner, folder) = (self.lock(), plain(path));
-        let all = inner.names.keys().chain(inner.folders.iter().filter(|name| !name.as_os_str().is_empty()));
-        let mut names: Vec<PathBuf> = all.filter(|name| plain(&folder_of(name)) == folder).cloned().collect();
-        names.sort();
-        Ok(names)
-    }
 }
 
 /// An open file.

@@ -89,7 +89,11 @@ impl Folder {
 
     /// What was kept last, in words where there is nothing whole.
     pub(super) fn tail(&self) -> Result<Vec<u8>, String> {
-        let bytes = fs::read(self.path.join(TAIL)).map_err(|e| format!("{TAIL}: {e}"))?;
+        Folder::unsealed(&fs::read(self.path.join(TAIL)).map_err(|e| format!("{TAIL}: {e}"))?)
+    }
+
+    /// What the bytes of the file hold.
+    pub(super) fn unsealed(bytes: &[u8]) -> Result<Vec<u8>, String> {
         let (len, sealed) = bytes.split_first_chunk::<4>().ok_or("it is cut short")?;
         let end = (u32::from_le_bytes(*len) as usize).saturating_add(SEAL_BYTES);
         unseal(sealed.get(..end).ok_or("it is cut short")?.to_vec())

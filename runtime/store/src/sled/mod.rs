@@ -46,14 +46,6 @@ pub struct SledStore {
 }
 
 crate::engine::forward_store!(SledStore, engine);
-
-impl SledStore {
-    /// Group commits wait so long for company from now on.
-    pub fn set_commit_interval(&self, interval: Duration) {
-        self.engine.set_commit_interval(interval);
-    }
-}
-
 /// Why one attempt to open failed.
 enum Failure {
     Refused(String),

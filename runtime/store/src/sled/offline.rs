@@ -16,7 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tidegate_record::Identity;
 
-/// A store's folder, locked, with its database open and no engine on it: nothing in it changes unless it is told to.
+/// A store's folder, locked, with its database open and no engine on it: no entry of it changes unless it is told to (sled
+/// itself cuts its log at the first place that does not read).
 pub struct Offline {
     folder: Arc<Folder>,
     medium: Arc<SledMedium>,
@@ -103,6 +104,11 @@ impl Offline {
         }
         let mut set = WriteSet::default();
         set.put(Key::new(Kind::Cursor, id, partition, u64::from(producer)), encode(&from));
+        // It tells what was delivered ahead of the cursor, and that is delivered again too.
+        let state = Key::of(Kind::State, producer);
+        if let Some(last) = self.medium.last(state, state.last_part()).map_err(failed)? {
+            set.deletes.extend((0..=last.part).map(|part| state.part(part)));
+        }
         self.medium.write(&set).map_err(failed)?;
         Ok(at)
     }

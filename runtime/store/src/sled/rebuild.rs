@@ -71,7 +71,12 @@ fn mend(folder: &Arc<Folder>, aside: Option<&str>) -> Result<Repaired, String> {
     let mut report = Repaired::default();
     let scratch = aside.as_ref().map(|aside| Scratch::of(folder, aside)).transpose()?;
     rewritten(folder, |from, to| {
-        let from = from.ok();
+        let from = match from {
+            Ok(from) => Some(from),
+            Err(_) if !folder.streams().is_dir() => None,
+            // It opened a moment ago: nothing is begun in its place.
+            Err(failure) => return Err(offline::words(failure)),
+        };
         let mut mend = Mend::begin(from.as_deref().map(|from| from as &dyn Medium), to, "unnamed")?;
         if let Some(scratch) = &scratch {
             mend.bring(&*scratch.medium)?;

@@ -10,10 +10,12 @@
 use super::{Catalogue, Found, Rewrite, blocks, copy, partitions};
 use crate::api::{Block, Loss, LossReason};
 use crate::block::{Decoded, Encoder, span};
-use crate::engine::{Ledger, trim_block};
+use crate::engine::{Gone, Ledger, gone, trim_block};
 use crate::keys::{Key, Kind};
 use crate::medium::{Medium, stored_bytes};
-use crate::values::{Counters, FORMAT, LossTotal, Meta, REASONS, StreamEntry, encode, reason_number};
+use crate::values::{
+    ClockEntry, Counters, FORMAT, LossTotal, Meta, REASONS, StreamEntry, decode, encode, reason_number,
+};
 use rand::Rng as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -78,6 +80,11 @@ impl<'a> Mend<'a> {
         let mut mend =
             Mend { out: Rewrite::of(out), encoder, catalogue, meta, ledger: Ledger::default(), report, purge };
         if let Some(source) = source {
+            // What a database that fell behind had is gone, and its offsets are not given again.
+            for Gone { stream, partition, count, offsets } in gone(source, &mut mend.meta, &mut mend.catalogue.counters)
+            {
+                mend.give_up((stream, partition), LossReason::Quarantined, count, offsets);
+            }
             mend.keep(source)?;
         } else {
             mend.report.notes.clear();
@@ -86,8 +93,9 @@ impl<'a> Mend<'a> {
     }
 
     fn keep(&mut self, source: &dyn Medium) -> Result<(), String> {
-        use Kind::{Clock, Cursor, Producer, Schema, Snapshot, SnapshotAt, State, Stream};
-        copy(source, &mut self.out, &[Stream, Schema, Producer, Cursor, State, SnapshotAt, Snapshot, Clock])?;
+        copy(source, &mut self.out, &[Kind::State, Kind::Snapshot])?;
+        self.keep_catalogue()?;
+        self.keep_clocks(source)?;
         let mut ids: Vec<(u32, u32)> = self.catalogue.counters.keys().copied().collect();
         ids.extend(partitions(source)?);
         ids.sort_unstable();
@@ -98,6 +106,43 @@ impl<'a> Mend<'a> {
             self.catalogue.counters.insert(id, after);
         }
         Ok(())
+    }
+
+    /// The small entries that could be read; counters and losses come last.
+    fn keep_catalogue(&mut self) -> Result<(), String> {
+        let Catalogue { streams, schemas, producers, cursors, snapshots_at, .. } = &self.catalogue;
+        for (&id, entry) in streams {
+            self.out.put(Key::of(Kind::Stream, id), encode(entry))?;
+        }
+        for (&id, schema) in schemas {
+            self.out.put(Key::new(Kind::Schema, 0, 0, id), encode(&**schema))?;
+        }
+        for (&id, name) in producers {
+            self.out.put(Key::of(Kind::Producer, id), encode(name))?;
+        }
+        for (&(stream, partition), cursors) in cursors {
+            // One whose producer is not known is nobody's.
+            for (&id, position) in cursors.iter().filter(|(id, _)| producers.contains_key(id)) {
+                self.out.put(Key::new(Kind::Cursor, stream, partition, u64::from(id)), encode(position))?;
+            }
+        }
+        for (&id, at) in snapshots_at {
+            self.out.put(Key::of(Kind::SnapshotAt, id), encode(at))?;
+        }
+        Ok(())
+    }
+
+    fn keep_clocks(&mut self, source: &dyn Medium) -> Result<(), String> {
+        let (from, to) = Key::all(Kind::Clock);
+        let mut put = Ok(());
+        source.scan(from, to, &mut |key, bytes| {
+            match decode::<ClockEntry>(bytes) {
+                Ok(_) => put = self.out.put(key, bytes.to_vec()),
+                Err(reason) => self.report.notes.push(format!("left out: a Clock entry: {reason}")),
+            }
+            put.is_ok()
+        })?;
+        put
     }
 
     /// Copies the whole blocks of a partition; gives its counters as they are now.

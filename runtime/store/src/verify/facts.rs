@@ -5,7 +5,7 @@ use crate::api::LossReason;
 use crate::engine::{LoadError, read_meta};
 use crate::keys::{Key, Kind};
 use crate::medium::{Medium, value};
-use crate::values::{Counters, LossTotal, REASONS, StreamEntry, decode, unseal};
+use crate::values::{Counters, LossTotal, PartitionTail, REASONS, StreamEntry, Tail, decode, unseal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_record::Schema;
@@ -165,6 +165,23 @@ impl Facts {
         }
         for (reader, cursor) in told.cursors.iter().filter(|(_, cursor)| *cursor > counters.next) {
             report.problem(format!("{name}: {reader} stands at {cursor}, behind the end at {}", counters.next));
+        }
+    }
+
+    /// The tail never says more than the database held.
+    pub(super) fn check_tail(&self, medium: &dyn Medium, report: &mut Report) {
+        let tail = medium.tail().and_then(|bytes| decode::<Tail>(&bytes).ok());
+        for PartitionTail { stream, partition, next, .. } in
+            tail.filter(|tail| tail.epoch == report.epoch).into_iter().flat_map(|tail| tail.partitions)
+        {
+            let stands = self.counters((stream, partition)).next;
+            if next > stands {
+                report.problem(format!(
+                    "{}/{partition}: it had come to {next} and stands at {stands}: what is between is lost. A gateway \
+                     ledgers it when it starts, a repair does now",
+                    self.stream(stream)
+                ));
+            }
         }
     }
 

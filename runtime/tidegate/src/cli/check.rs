@@ -23,11 +23,21 @@ pub struct CheckOptions {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     outage: Option<Duration>,
     /// Records a second into each stream during the outage; without it the running gateway is measured
-    #[arg(long, value_name = "RECORDS", requires = "outage")]
+    #[arg(long, value_name = "RECORDS", requires = "outage", value_parser = rate)]
     rate: Option<f64>,
     /// How long to measure
-    #[arg(long, value_name = "DURATION", requires = "outage", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", requires = "outage", default_value = "10s", value_parser = over)]
     over: Duration,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.0);
+    rate.ok_or_else(|| "write records a second, such as 100".into())
+}
+
+fn over(text: &str) -> Result<Duration, String> {
+    let over = parse_duration(text)?;
+    if over >= Duration::from_secs(1) { Ok(over) } else { Err("measure for a second at least".into()) }
 }
 
 /// Checks a configuration and loads its plugins; problems and warnings are printed, sorted by place.

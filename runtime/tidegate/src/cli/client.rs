@@ -2,7 +2,12 @@
 
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+/// Longest a gateway may take to begin an answer, or to give one that is small.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// A gateway's local HTTP, and the runtime to ask it with.
 pub(super) struct Client {
@@ -44,7 +49,8 @@ impl Client {
     pub(super) fn json<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Refused> {
         let text = self.runtime.block_on(async {
             let response = self.send(Method::GET, path, query).await?;
-            response.text().await.map_err(|error| Refused::Answer(format!("the answer broke off: {error}")))
+            let text = timeout(ANSWER_MAX, response.text()).await.map_err(|_| self.silent())?;
+            text.map_err(|error| Refused::Answer(format!("the answer broke off: {error}")))
         })?;
         serde_json::from_str(&text)
             .map_err(|error| Refused::Answer(format!("{} answers something else: {error}", self.base)))
@@ -74,6 +80,11 @@ impl Client {
         Ok(Answer { client: self, response, piece: Vec::new(), at: 0 })
     }
 
+    fn silent(&self) -> Refused {
+        let (base, seconds) = (&self.base, ANSWER_MAX.as_secs());
+        Refused::Answer(format!("{base} does not answer within {seconds} s: give --dir with the gateway stopped"))
+    }
+
     async fn send(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<Response, Refused> {
         let base = &self.base;
         let mut url = url::Url::parse(base).map_err(|e| Refused::Answer(format!("{base:?} is no URL: {e}")))?;
@@ -82,7 +93,7 @@ impl Client {
         for (name, value) in query {
             url.query_pairs_mut().append_pair(name, value);
         }
-        let response = self.http.request(method, url).send().await;
+        let response = timeout(ANSWER_MAX, self.http.request(method, url).send()).await.map_err(|_| self.silent())?;
         let response =
             response.map_err(|e| Refused::Unreachable(format!("no gateway answers at {base}: {}", root_cause(&e))))?;
         if response.status().is_success() {

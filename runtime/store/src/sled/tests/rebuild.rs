@@ -69,6 +69,8 @@ fn no_offset_is_given_twice_after_a_repair() {
         let cursor = Key::new(Kind::Cursor, 0, 0, 1);
         set.put(cursor, encode(&18u64));
     });
+    // A tail would know of all 20.
+    fs::remove_file(dir.path().join("tail")).unwrap();
     let repaired = repair(dir.path(), None).unwrap();
     assert!(repaired.notes.iter().any(|n| n.contains("next offset is 18 instead of 15")), "{repaired:?}");
     assert!(verify(dir.path()).unwrap().is_sound());
@@ -138,4 +140,51 @@ fn a_store_that_does_not_open_is_repaired_in_one_step() {
     assert_eq!((repaired.brought.get("a"), repaired.lost.len()), (Some(&40), 0), "{repaired:?}");
     assert!(verify(dir.path()).unwrap().is_sound());
     assert_eq!(verify(dir.path()).unwrap().gateway, "plant-7");
+}
+
+/// Puts the database of a store back as it was three records before; its tail stays.
+fn fallen_behind() -> tempfile::TempDir {
+    let dir = many(20);
+    let (streams, earlier) = (dir.path().join("streams"), dir.path().join("earlier"));
+    fs::rename(&streams, &earlier).unwrap();
+    fs::create_dir(&streams).unwrap();
+    for entry in fs::read_dir(&earlier).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), streams.join(entry.file_name())).unwrap();
+    }
+    let store = read_by_s(open(options(dir.path())).unwrap());
+    (20..23).for_each(|n| append(&store, n));
+    wait(store.close()).unwrap();
+    drop(store);
+    fs::remove_dir_all(&streams).unwrap();
+    fs::rename(&earlier, &streams).unwrap();
+    dir
+}
+
+#[test]
+fn a_database_that_fell_behind_is_no_sound_one_and_a_repair_ledgers_what_it_had() {
+    let dir = fallen_behind();
+    let problems = verify(dir.path()).unwrap().problems;
+    assert!(problems.iter().any(|p| p.contains("a/0: it had come to 23 and stands at 20")), "{problems:?}");
+    let repaired = repair(dir.path(), None).unwrap();
+    assert_eq!((repaired.kept, repaired.lost.get("a")), (20, Some(&3)));
+    assert_eq!(verify(dir.path()).unwrap().problems, Vec::<String>::new());
+    let listing = Offline::open(dir.path()).unwrap().listing();
+    let a = listing.partitions.iter().find(|p| p.stream == "a").unwrap();
+    assert_eq!((a.next, a.appended, a.stored, a.lost), (23, 23, 20, 3));
+}
+
+#[test]
+fn entries_that_do_not_decode_are_left_out_of_a_repaired_store() {
+    let dir = many(20);
+    change(dir.path(), |_, set| {
+        set.put(Key::new(Kind::Cursor, 0, 0, 77), vec![0xff; 30]);
+    });
+    assert!(open(options(dir.path())).is_ok_and(|store| store.identity().epoch != 0), "as it stands it is set aside");
+    fs::remove_dir_all(dir.path().join("streams")).unwrap();
+    fs::rename(dir.path().join("streams.broken-1"), dir.path().join("streams")).unwrap();
+    let repaired = repair(dir.path(), None).unwrap();
+    assert!(repaired.notes.iter().any(|note| note.contains("left out: a Cursor entry")), "{:?}", repaired.notes);
+    let store = read_by_s(open(options(dir.path())).unwrap());
+    assert_eq!((rows(&store), store.health().notes.len()), (20, 0));
+    assert_eq!(store.cursor("sink/s", &Partition::new("a", 0)).unwrap(), Some(Position(10)));
 }

@@ -9,6 +9,7 @@ pub(in crate::sled) fn many(records: i64) -> tempfile::TempDir {
     (0..records).for_each(|n| append(&store, n));
     let mut commit = Commit::by(&store.attach("sink/s").unwrap());
     commit.reads.push((Partition::new("a", 0), Position(10)));
+    commit.state = Some(b"delivered ahead".to_vec());
     wait(store.commit(commit).unwrap_or_else(|refusal| panic!("{refusal:?}"))).unwrap();
     wait(store.close()).unwrap();
     dir

@@ -108,6 +108,8 @@ fn records(
             let from = if let When::Offset(from) = options.from { from } else { 0 };
             let visited = store.blocks(stream, from, &mut |partition, block| {
                 match block {
+                    // A stream has one partition: nothing behind is wanted.
+                    Ok(block) if matches!(options.to, Some(When::Offset(to)) if block.first.0 >= to) => return false,
                     Ok(block) => {
                         let dates = Dates::of(&block, |commit| store.dating(commit));
                         failed = one(&mut rows, options, partition, (&block, &dates));

@@ -20,7 +20,8 @@ pub enum StoreCommand {
     Ls(ls::LsOptions),
     /// Print records of a stream as they are stored, a JSON object a line
     Peek(peek::PeekOptions),
-    /// Read every block and check that everything adds up; changes nothing. The gateway must not be running
+    /// Read every block and check that everything adds up; changes no entry (sled cuts its log at the
+    /// first place that does not read). The gateway must not be running
     Verify(verify::VerifyOptions),
     /// Put a store right: keep what is whole, make its books add up, ledger what is lost, and bring back what a database
     /// that was set aside holds unread. The gateway must not be running
