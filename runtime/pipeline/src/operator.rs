@@ -2,6 +2,7 @@
 
 mod detect;
 mod filter;
+mod keyed;
 mod transform;
 mod window;
 

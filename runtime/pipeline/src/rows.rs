@@ -1,7 +1,7 @@
 //! What flows between operators.
 
 use std::sync::Arc;
-use tidegate_record::Batch;
+use tidegate_record::{Batch, Schema};
 
 /// Records between two operators, each with the row of the entry it comes from.
 #[derive(Debug, Clone)]
@@ -28,6 +28,11 @@ impl Rows {
     /// The entry's own records.
     pub fn of(batch: Arc<Batch>, stamp: Stamp) -> Self {
         Rows { batch, origin: None, stamps: Stamps::All(stamp) }
+    }
+
+    /// No records, of these fields.
+    pub fn none(schema: &Arc<Schema>) -> Self {
+        Rows::of(Arc::new(Batch::empty(schema.clone())), None)
     }
 
     /// The entry's row that `row` comes from.
@@ -82,7 +87,7 @@ impl Stamps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_record::{BatchBuilder, Field, Scalar, Schema};
+    use tidegate_record::{BatchBuilder, Field, Scalar};
 
     #[test]
     fn rows_are_cut_where_the_clock_of_their_times_changes() {

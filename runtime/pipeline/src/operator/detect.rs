@@ -1,17 +1,16 @@
 //! `detect`: gives the rows the plugin finds, with score, severity and reason beside their fields.
 
-use super::filter::Keyed;
+use super::keyed::Keyed;
 use super::{Context, Operator, RestoreError, SavedOperator};
 use crate::rows::Rows;
 use std::sync::Arc;
-use tidegate_record::{Batch, Blobs, Column, Field, Scalar, Schema, SchemaError, Values};
+use tidegate_record::{Blobs, Column, Field, Scalar, Schema, SchemaError, Values};
 use tidegate_sandbox::{Finding, Halted, Input, Runner};
 
 /// A detect plugin; one with state has a slot a device.
 pub(crate) struct Detect {
-    runner: Runner,
+    keyed: Keyed,
     schema: Arc<Schema>,
-    keys: Keyed,
 }
 
 impl Detect {
@@ -21,8 +20,7 @@ impl Detect {
         fields.push(Field::new("score", Scalar::Float));
         fields.push(Field::new("severity", Scalar::Integer));
         fields.push(Field::new("reason", Scalar::Text));
-        let keys = Keyed::new(&runner, max_keys);
-        Ok(Detect { runner, schema: Arc::new(Schema::new(fields)?), keys })
+        Ok(Detect { keyed: Keyed::new(runner, max_keys), schema: Arc::new(Schema::new(fields)?) })
     }
 
     fn beside(&self, rows: &Rows, findings: &[Finding]) -> Rows {
@@ -46,25 +44,24 @@ impl Operator for Detect {
     }
 
     fn plugin(&self) -> String {
-        super::plugin_name(&self.runner)
+        self.keyed.plugin()
     }
 
     fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted> {
         if rows.batch.rows() == 0 {
-            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone())), None));
+            return Ok(Rows::none(&self.schema));
         }
-        let (rows, slots) = self.keys.assign(rows, context);
-        let skip = context.verdict.map_or(&[][..], |v| &v.rows);
-        let found = self.runner.score(Input { batch: &rows.batch, slots: slots.as_deref(), skip })?;
-        context.trouble.rows.extend(found.faults.into_iter().map(|f| (f.row, rows.origin(f.row), f.fault)));
-        Ok(self.beside(&rows, &found.findings))
+        let score =
+            |runner: &mut Runner, input: Input<'_>| runner.score(input).map(|found| (found.findings, found.faults));
+        let (rows, findings) = self.keyed.call(rows, context, score)?;
+        Ok(self.beside(&rows, &findings))
     }
 
     fn save(&mut self) -> Result<SavedOperator, Halted> {
-        self.keys.save(&mut self.runner)
+        self.keyed.save()
     }
 
     fn restore(&mut self, saved: SavedOperator) -> Result<(), RestoreError> {
-        self.keys.restore(&mut self.runner, &saved)
+        self.keyed.restore(&saved)
     }
 }

@@ -1,6 +1,6 @@
 //! `transform` and `codec`: records made of records, and of frames.
 
-use super::filter::Keyed;
+use super::keyed::Keyed;
 use super::{Context, Operator, RestoreError, SavedOperator};
 use crate::rows::{Rows, Stamps};
 use std::collections::HashMap;
@@ -10,9 +10,8 @@ use tidegate_sandbox::{Fault, FaultKind, Halted, Input, Kind, Runner, Table};
 
 /// A transform or codec plugin; one with state has a slot a device.
 pub(crate) struct Transform {
-    runner: Runner,
+    keyed: Keyed,
     schema: Arc<Schema>,
-    keys: Keyed,
     /// Where each output field comes from.
     columns: Vec<From>,
     /// Codec: which emitted fields are the record's own device and time.
@@ -50,8 +49,8 @@ impl Transform {
             }
         }
         let (fields, columns) = fields.into_iter().unzip();
-        let keys = Keyed::new(&runner, max_keys);
-        Ok(Transform { runner, schema: Arc::new(Schema::new(fields)?), keys, columns, device, time })
+        let keyed = Keyed::new(runner, max_keys);
+        Ok(Transform { keyed, schema: Arc::new(Schema::new(fields)?), columns, device, time })
     }
 
     /// The records made, without those whose device is none: these fault the row they were made of.
@@ -60,7 +59,7 @@ impl Transform {
             Some(at) => {
                 let (devices, wrong) = Devices::of(&table.columns[at]);
                 if !wrong.is_empty() {
-                    let plugin: Arc<str> = super::plugin_name(&self.runner).into();
+                    let plugin: Arc<str> = self.keyed.plugin().into();
                     let (kind, backtrace) = (FaultKind::Rejected, String::new());
                     context.trouble.rows.extend(without(&mut table, wrong).into_iter().map(|(row, message)| {
                         let fault = Fault { kind, message, backtrace: backtrace.clone(), plugin: plugin.clone() };
@@ -153,27 +152,28 @@ impl Operator for Transform {
     }
 
     fn plugin(&self) -> String {
-        super::plugin_name(&self.runner)
+        self.keyed.plugin()
     }
 
     fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted> {
         if rows.batch.rows() == 0 {
-            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone())), None));
+            return Ok(Rows::none(&self.schema));
         }
-        let (rows, slots) = self.keys.assign(rows, context);
-        let skip = context.verdict.map_or(&[][..], |v| &v.rows);
-        let mut table = self.runner.apply(Input { batch: &rows.batch, slots: slots.as_deref(), skip })?;
-        let faults = std::mem::take(&mut table.faults);
-        context.trouble.rows.extend(faults.into_iter().map(|f| (f.row, rows.origin(f.row), f.fault)));
+        let apply = |runner: &mut Runner, input: Input<'_>| {
+            let mut table = runner.apply(input)?;
+            let faults = std::mem::take(&mut table.faults);
+            Ok((table, faults))
+        };
+        let (rows, table) = self.keyed.call(rows, context, apply)?;
         Ok(self.rows(&rows, table, context))
     }
 
     fn save(&mut self) -> Result<SavedOperator, Halted> {
-        self.keys.save(&mut self.runner)
+        self.keyed.save()
     }
 
     fn restore(&mut self, saved: SavedOperator) -> Result<(), RestoreError> {
-        self.keys.restore(&mut self.runner, &saved)
+        self.keyed.restore(&saved)
     }
 }
 
