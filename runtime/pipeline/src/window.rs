@@ -108,15 +108,15 @@ impl Windows {
         &self.keys
     }
 
-    /// Assigns each row to a window and closes what the rows close. `era` is the clock of their times, where the gateway
-    /// set them: once it was stepped a device begins anew, so that no record is late and no window closes for that.
-    pub fn assign(&mut self, batch: &Batch, arrival: i64, era: Option<Era>) -> Assigned {
+    /// Assigns each row to a window and closes what the rows close. `era` gives the clock of a row's time, where the
+    /// gateway set it: once that was stepped a device begins anew, so that no record is late and no window closes for it.
+    pub fn assign(&mut self, batch: &Batch, arrival: i64, era: impl Fn(usize) -> Option<Era>) -> Assigned {
         let numbers = self.keys.number(batch);
         let fresh = Device {
             newest: i64::MIN,
             closed_to: i64::MIN,
             last_arrival: arrival,
-            era,
+            era: None,
             queued: false,
             open: Vec::new(),
         };
@@ -131,6 +131,7 @@ impl Windows {
             }
             let device = &mut self.devices[key as usize];
             device.last_arrival = arrival;
+            let era = era(row);
             if era.is_some() && device.era != era {
                 self.left.step(key, device, era, &self.options);
             }
@@ -175,8 +176,9 @@ impl Windows {
         }
         silent.sort_unstable();
         let mut closed = self.left.due(arrival, self.options.size);
+        let mut left = self.left.of(silent.iter().map(|(_, key)| *key), self.options.size);
         for (_, key) in silent {
-            closed.extend(self.left.of(key, self.options.size));
+            closed.extend(left.remove(&key).unwrap_or_default());
             let device = &mut self.devices[key as usize];
             let end = device.open.last().map_or(i64::MIN, |o| o.start.saturating_add(self.options.size));
             device.close_to(end, self.options.size, key, 0, &mut closed);

@@ -29,7 +29,8 @@ impl Window {
 
     /// Adds the rows to their windows; gives the windows they closed.
     fn update(&mut self, rows: &Rows, context: &mut Context<'_>) -> Result<Vec<Closed>, Halted> {
-        let assigned = self.windows.assign(&rows.batch, context.arrival, context.era);
+        let era = |row| rows.stamps.at(row).and(context.era);
+        let assigned = self.windows.assign(&rows.batch, context.arrival, era);
         context.trouble.late.extend(assigned.late.iter().map(|&row| rows.origin(row)));
         context.trouble.overflow.extend(assigned.overflow.iter().map(|&row| rows.origin(row)));
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);
@@ -55,7 +56,7 @@ impl Window {
     /// The results of closed windows, in the order they closed; their slots are free again.
     fn finish(&mut self, rows: &Rows, closed: &[Closed], context: &mut Context<'_>) -> Result<Rows, Halted> {
         if closed.is_empty() {
-            return Ok(Rows::of(Arc::new(Batch::empty(self.schema.clone())), None));
+            return Ok(Rows::none(&self.schema));
         }
         let skip = context.verdict.map_or(&[][..], |v| &v.windows);
         let asked: Vec<u32> = (0..closed.len() as u32).filter(|index| !skip.contains(index)).collect();

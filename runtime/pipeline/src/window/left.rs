@@ -8,16 +8,17 @@ use crate::WindowOptions;
 use crate::entry::Era;
 use crate::rows::Stamp;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A clock that moved further has been stepped.
 const STEP_US: i64 = 1_000_000;
 /// Most windows left open; those due first close early.
-const LEFT_MAX: usize = 65_536;
+pub(super) const LEFT_MAX: usize = 65_536;
 
 /// The windows left behind, by when they are due.
 #[derive(Debug, Default)]
 pub(super) struct Left {
-    windows: Vec<Window>,
+    windows: BTreeSet<Window>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,7 +35,7 @@ struct Window {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SavedEras {
     devices: Vec<Option<Era>>,
-    left: Vec<Window>,
+    left: BTreeSet<Window>,
 }
 
 impl SavedEras {
@@ -63,20 +64,36 @@ impl Left {
             stamp: Some(before.since),
         });
         self.windows.extend(windows);
-        self.windows.sort_unstable();
         (device.newest, device.closed_to) = (i64::MIN, i64::MIN);
     }
 
     /// Takes out the windows that are due at `arrival`.
     pub(super) fn due(&mut self, arrival: i64, size: i64) -> Vec<Closed> {
-        let due = self.windows.partition_point(|window| window.due <= arrival);
-        let due = due.max(self.windows.len().saturating_sub(LEFT_MAX));
-        self.windows.drain(..due).map(|window| window.closed(size)).collect()
+        let mut closed = Vec::new();
+        while let Some(first) = self.windows.first() {
+            if first.due > arrival && self.windows.len() <= LEFT_MAX {
+                break;
+            }
+            closed.extend(self.windows.pop_first().map(|window| window.closed(size)));
+        }
+        closed
     }
 
-    /// Takes out the windows of a device.
-    pub(super) fn of(&mut self, key: u32, size: i64) -> Vec<Closed> {
-        self.windows.extract_if(.., |window| window.key == key).map(|window| window.closed(size)).collect()
+    /// Takes out the windows of some devices; gives them by device.
+    pub(super) fn of(&mut self, keys: impl Iterator<Item = u32>, size: i64) -> BTreeMap<u32, Vec<Closed>> {
+        let mut of: BTreeMap<u32, Vec<Closed>> = keys.map(|key| (key, Vec::new())).collect();
+        if of.is_empty() || self.windows.is_empty() {
+            return of;
+        }
+        // One look at each for all devices: many fall silent together.
+        self.windows.retain(|window| match of.get_mut(&window.key) {
+            Some(windows) => {
+                windows.push(window.closed(size));
+                false
+            }
+            None => true,
+        });
+        of
     }
 
     pub(super) fn first_due(&self) -> Option<i64> {
@@ -93,8 +110,8 @@ impl Left {
 }
 
 impl Window {
-    fn closed(self, size: i64) -> Closed {
-        let Window { key, start, slot, stamp, .. } = self;
+    fn closed(&self, size: i64) -> Closed {
+        let Window { key, start, slot, stamp, .. } = *self;
         Closed { key, slot, start, end: start.saturating_add(size), stamp, row: 0 }
     }
 }

@@ -18,7 +18,7 @@ fn batch(rows: &[(u8, i64)]) -> Batch {
 type Seen = (Vec<(u32, i64)>, Vec<(u8, i64)>);
 
 fn feed(windows: &mut Windows, rows: &[(u8, i64)], arrival: i64, seen: &mut Seen) {
-    let assigned = windows.assign(&batch(rows), arrival, None);
+    let assigned = windows.assign(&batch(rows), arrival, |_| None);
     seen.0.extend(assigned.closed.iter().map(|c| (c.key, c.start)));
     seen.1.extend(assigned.late.iter().map(|&row| rows[row as usize]));
     windows.free(&assigned.closed);
@@ -75,7 +75,7 @@ fn a_device_heard_again_is_not_silent() {
 #[test]
 fn devices_beyond_the_bound_overflow_and_the_others_go_on() {
     let mut windows = Windows::new(OPTIONS, 1);
-    let assigned = windows.assign(&batch(&[(1, 0), (2, 0), (1, 1)]), 0, None);
+    let assigned = windows.assign(&batch(&[(1, 0), (2, 0), (1, 1)]), 0, |_| None);
     assert_eq!((assigned.slots, assigned.overflow), (vec![0, NO_KEY, 0], vec![1]));
 }
 
@@ -83,7 +83,7 @@ const DAY: i64 = 86_400_000_000;
 
 /// Assigns in an era; (start, stamp) of what closed, by rows or by time.
 fn stepped(windows: &mut Windows, rows: &[(u8, i64)], arrival: i64, era: Era) -> Vec<(i64, Stamp)> {
-    let assigned = windows.assign(&batch(rows), arrival, Some(era));
+    let assigned = windows.assign(&batch(rows), arrival, |_| Some(era));
     assert_eq!(assigned.late, Vec::<u32>::new(), "nothing is late because a clock was stepped");
     let closed = assigned.closed.into_iter().chain(windows.close_idle(arrival)).collect::<Vec<_>>();
     windows.free(&closed);
@@ -109,6 +109,40 @@ fn a_step_of_the_clock_closes_nothing_and_makes_nothing_late() {
     let back = Era { since: 20, offset: 40 * DAY };
     assert_eq!(stepped(&mut windows, &[(2, 40 * DAY + 31)], 31, back), []);
     assert_eq!(windows.close_idle(200).iter().map(|c| c.stamp).collect::<Vec<_>>().len(), 3, "all close in silence");
+}
+
+#[test]
+fn times_that_records_bring_are_of_no_clock_whatever_others_of_their_batch_are() {
+    let era = Era { since: 9, offset: 50 * DAY };
+    let mut windows = Windows::new(OPTIONS, 10);
+    // The second device's times are the gateway's.
+    let assigned = windows
+        .assign(&batch(&[(1, 3), (2, 50 * DAY), (1, 15), (2, 50 * DAY + 15)]), 0, |row| (row % 2 == 1).then_some(era));
+    let closed: Vec<_> = assigned.closed.iter().map(|c| (c.start, c.stamp)).collect();
+    assert_eq!(closed, [(0, None), (50 * DAY, Some(9))]);
+}
+
+#[test]
+fn of_all_that_a_step_leaves_behind_at_once_what_is_due_first_closes_where_there_are_too_many() {
+    let many = left::LEFT_MAX + 100;
+    let rows = |time: i64| {
+        let mut builder = BatchBuilder::new(Arc::new(Schema::new(Vec::new()).unwrap()));
+        // The first hundred devices are ten earlier.
+        (0..many).for_each(|n| builder.end_row(&format!("d{n}"), time + if n < 100 { 0 } else { 10 }).unwrap());
+        builder.finish()
+    };
+    let (boot, right) = (Era { since: 1, offset: 0 }, Era { since: 9, offset: 50 * DAY });
+    let mut windows = Windows::new(OPTIONS, many);
+    windows.assign(&rows(0), 0, |_| Some(boot));
+    windows.assign(&rows(50 * DAY), 1, |_| Some(right));
+    let closed = windows.close_idle(1);
+    assert!(closed.iter().all(|c| c.start == 0 && c.stamp == Some(1)), "the first hundred's");
+    assert_eq!(closed.len(), 100);
+    windows.free(&closed);
+    // All fall silent together.
+    let closed = windows.close_idle(101);
+    assert_eq!(closed.len(), left::LEFT_MAX + many);
+    assert_eq!(windows.idle_due(), None);
 }
 
 #[test]
@@ -151,7 +185,7 @@ proptest! {
     #[test]
     fn every_record_is_in_one_window_or_late(rows in prop::collection::vec((0u8..4, 0i64..200), 0..80)) {
         let mut windows = Windows::new(OPTIONS, 10);
-        let assigned = windows.assign(&batch(&rows), 0, None);
+        let assigned = windows.assign(&batch(&rows), 0, |_| None);
         let mut slots: BTreeMap<u32, (u8, i64)> = BTreeMap::new();
         for (row, &slot) in assigned.slots.iter().enumerate() {
             let (device, time) = rows[row];

@@ -1,23 +1,27 @@
 //! Chains with the shipped transform and codec.
 
 use super::*;
-use crate::entry::Entry;
+use crate::entry::{Entry, Era};
 use crate::mark::Verdicts;
-use crate::{Chain, OperatorOptions, PipelineOptions};
+use crate::operator::{Trouble, Window};
+use crate::{Chain, OperatorOptions, PipelineOptions, WindowOptions};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_record::BatchBuilder;
-use tidegate_sandbox::{Engine, EngineOptions, Limits};
+use tidegate_sandbox::{Engine, EngineOptions, Limits, Plugin};
 use tidegate_store::{Position, Run};
 
 /// A payload of the published test vectors, of sensor cbb8334c884f.
 const PAYLOAD: &str = "0512FC5394C37C0004FFFC040CAC364200CDCBB8334C884F";
 
-fn chain(plugin: &str, params: &Value, keep: Option<&[&str]>, input: &Arc<Schema>) -> Result<Chain, String> {
+fn plugin(name: &str) -> Arc<Plugin> {
     let exe = std::env::current_exe().unwrap();
-    let file = exe.ancestors().nth(3).unwrap().join("plugins").join(plugin);
-    let limits = Limits::default();
-    let plugin = Engine::new(EngineOptions::default()).unwrap().load(&file, &limits).unwrap();
+    let file = exe.ancestors().nth(3).unwrap().join("plugins").join(name);
+    Engine::new(EngineOptions::default()).unwrap().load(&file, &Limits::default()).unwrap()
+}
+
+fn chain(name: &str, params: &Value, keep: Option<&[&str]>, input: &Arc<Schema>) -> Result<Chain, String> {
+    let (plugin, limits) = (plugin(name), Limits::default());
     let keep = keep.map(|names| names.iter().map(ToString::to_string).collect());
     let operator = OperatorOptions { plugin, params: params.to_string(), limits, window: None, keep, max_keys: 100 };
     let options = PipelineOptions {
@@ -97,6 +101,40 @@ fn a_codec_makes_records_of_frames_with_devices_of_their_own() {
     assert_eq!(records.len(), 2);
     assert_eq!((&records[0]["device"], &records[0]["temp"]), (&json!("cbb8334c884f"), &json!(24.3)));
     assert_eq!(records[0]["time"], "1970-01-01T00:00:05.000000Z", "the frame's own");
+}
+
+#[test]
+fn the_gateways_clock_has_no_part_in_times_that_a_codec_gives_nor_in_windows_of_them() {
+    let runner = |name: &str, params: &str, input: &Schema| {
+        Runner::new(plugin(name), params, input, &Limits::default()).unwrap()
+    };
+    let unset = PAYLOAD.replace("00CDCBB8", "FFFFCBB8");
+    let input = frames(&[]).schema().clone();
+    let ruuvi = runner("ruuvi.wasm", "{}", &input);
+    // It gives no time: its count, 205 or none, stands in for one.
+    let time = ruuvi.plan().emits.iter().position(|field| field.name == "sequence");
+    let mut codec = Transform { time, ..Transform::new(ruuvi, &input, None, 100).unwrap() };
+    let stats = runner("stats.wasm", r#"{"fields":["temp"]}"#, codec.schema());
+    let window = WindowOptions { size: 100, lateness: 0, idle: 50 };
+    let mut window = Window::new(stats, window, 100).unwrap();
+    let mut feed = |payloads: &[&str], arrival, era: Era| {
+        let era = Some(era);
+        let mut context = Context { arrival, era, verdict: None, trouble: Trouble::default() };
+        let rows = Rows::of(Arc::new(frames(payloads)), era.map(|era| era.since));
+        let made = codec.process(rows, &mut context).unwrap();
+        let stamps = (0..made.batch.rows()).map(|row| made.stamps.at(row)).collect::<Vec<_>>();
+        let closed = window.process(made, &mut context).unwrap();
+        let closed = (0..closed.batch.rows()).map(|row| (closed.batch.times()[row], closed.stamps.at(row)));
+        (stamps, closed.collect::<Vec<_>>())
+    };
+    // Somebody sets the clock, by fifty years.
+    let (boot, right) = (Era { since: 7, offset: 0 }, Era { since: 9, offset: 1_600_000_000_000_000 });
+    assert_eq!(feed(&[PAYLOAD], 1, boot), (vec![None], vec![]));
+    assert_eq!(feed(&[PAYLOAD], 2, right), (vec![None], vec![]), "the same window goes on");
+    assert_eq!(feed(&[], 60, right), (vec![], vec![(200, None)]), "one window, as the device dated it");
+    // A record without a time of its own has the frame's, which we set.
+    assert_eq!(feed(&[PAYLOAD, &unset], 61, right).0, [None, Some(9)]);
+    assert_eq!(feed(&[], 200, right).1, [(5_000_000, Some(9))], "the record before it was late");
 }
 
 #[test]
