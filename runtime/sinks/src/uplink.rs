@@ -113,6 +113,8 @@ pub(crate) struct Member {
 pub(crate) struct Pass<'m> {
     member: &'m Member,
     bytes: u64,
+    /// The hour of the budget they were taken of.
+    hour: i64,
     settled: bool,
 }
 
@@ -177,19 +179,20 @@ impl Uplink {
         })
     }
 
-    /// Takes bytes off the budget, durably; false where there is no room for them any more.
-    async fn take(&self, bytes: u64, urgent: bool) -> Result<bool, Error> {
-        let Some(meter) = &self.meter else { return Ok(true) };
+    /// Takes bytes off the budget, durably, and gives the hour they are of; `None` where there is no room for them any
+    /// more.
+    async fn take(&self, bytes: u64, urgent: bool) -> Result<Option<i64>, Error> {
+        let Some(meter) = &self.meter else { return Ok(Some(0)) };
         let _saving = meter.saving.lock().await;
-        let reservation = {
+        let (hour, reservation) = {
             let now = self.store.arrival_now();
             let mut budget = locked(&meter.budget);
             if !budget.has_room(bytes, urgent, now) {
-                return Ok(false);
+                return Ok(None);
             }
             let reservation = budget.take(bytes, now);
             gauge!("tidegate_uplink_budget_left_bytes").set(budget.left(now) as f64);
-            reservation
+            (budget.hour(), reservation)
         };
         if let Some(reservation) = reservation {
             let mut commit = Commit::by(&meter.session);
@@ -197,7 +200,7 @@ impl Uplink {
             commit.hurry = true;
             self.save(commit).await?;
         }
-        Ok(true)
+        Ok(Some(hour))
     }
 
     async fn save(&self, mut commit: Commit) -> Result<(), Error> {
@@ -240,9 +243,9 @@ impl Member {
                     LOOK_AGAIN
                 }
                 None if again || self.is_next(bytes) => {
-                    if uplink.take(bytes, self.urgent).await? {
+                    if let Some(hour) = uplink.take(bytes, self.urgent).await? {
                         std::mem::forget(asking);
-                        return Ok(Pass { member: self, bytes, settled: false });
+                        return Ok(Pass { member: self, bytes, hour, settled: false });
                     }
                     self.ended(0);
                     continue;
@@ -250,6 +253,7 @@ impl Member {
                 None => self.until_another_look(),
             };
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -313,7 +317,7 @@ impl Pass<'_> {
         self.settled = true;
         self.member.sent.increment(sent);
         if let Some(meter) = &self.member.uplink.meter {
-            locked(&meter.budget).sent(self.bytes, sent);
+            locked(&meter.budget).sent(self.hour, self.bytes, sent);
         }
         self.member.ended(sent);
     }

@@ -62,9 +62,17 @@ impl Budget {
         })
     }
 
-    /// Of `taken` bytes only so many were sent.
-    pub(super) fn sent(&mut self, taken: u64, sent: u64) {
-        self.spent = self.spent.saturating_sub(taken) + sent;
+    /// The hour that bytes are taken of now.
+    pub(super) fn hour(&self) -> i64 {
+        self.hour
+    }
+
+    /// Of `taken` bytes of an hour only so many were sent. Once that hour is over nothing comes back: others have begun
+    /// the next.
+    pub(super) fn sent(&mut self, hour: i64, taken: u64, sent: u64) {
+        if hour == self.hour {
+            self.spent = self.spent.saturating_sub(taken) + sent;
+        }
     }
 
     /// Bytes that may still be sent in this hour.
@@ -132,8 +140,14 @@ mod tests {
     fn what_was_not_sent_is_given_back() {
         let mut budget = Budget::new(1_000, None, 0);
         budget.take(900, 0);
-        budget.sent(900, 100);
+        let hour = budget.hour();
+        budget.sent(hour, 900, 100);
         assert_eq!(budget.left(0), 900);
+        // What another took of the next hour stays taken.
+        budget.take(800, HOUR_US - 1);
+        budget.take(700, HOUR_US);
+        budget.sent(hour, 800, 0);
+        assert_eq!(budget.left(HOUR_US), 300);
     }
 
     #[test]

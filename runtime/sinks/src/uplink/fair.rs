@@ -14,8 +14,9 @@
 const URGENT_WEIGHT: u64 = 9;
 /// How long a flow between two requests is waited for.
 const COMING_MAX_US: i64 = 250_000;
-/// How long a request keeps others from sending: an upstream that hangs does not use the line.
-const SLOT_MAX_US: i64 = 5_000_000;
+/// How long a request keeps others from sending: it may take that on a slow line. An upstream that hangs is given up
+/// before, by its time-out, and what is tried again keeps nobody.
+const SLOT_MAX_US: i64 = 60_000_000;
 /// Tags are bytes times this over a weight, so that small requests count with large weights.
 const SCALE: u64 = 1024;
 
@@ -93,6 +94,7 @@ impl Fair {
 
     /// A flow has nothing to send now, or cannot: it is not waited for. Whether that is news.
     pub(super) fn rest(&mut self, flow: usize) -> bool {
+        self.refund(flow);
         std::mem::replace(&mut self.flows[flow].stage, Stage::Resting) != Stage::Resting
     }
 
@@ -131,11 +133,7 @@ impl Fair {
 
     /// A flow has sent so many bytes, of what it was granted or without having asked, and is about to ask again.
     pub(super) fn ended(&mut self, flow: usize, sent: u64, now: i64) {
-        if let Stage::Sending { bytes, .. } = self.flows[flow].stage {
-            for line in self.lines(flow) {
-                line.tag = line.tag.saturating_sub(line.share(bytes));
-            }
-        }
+        self.refund(flow);
         self.charge(flow, sent);
         self.flows[flow].stage = Stage::Coming { until: now + COMING_MAX_US };
     }
@@ -153,6 +151,15 @@ impl Fair {
     fn charge(&mut self, flow: usize, bytes: u64) {
         for line in self.lines(flow) {
             line.tag += line.share(bytes);
+        }
+    }
+
+    /// Gives back what a flow was charged for what it was granted and has not ended.
+    fn refund(&mut self, flow: usize) {
+        if let Stage::Sending { bytes, .. } = self.flows[flow].stage {
+            for line in self.lines(flow) {
+                line.tag = line.tag.saturating_sub(line.share(bytes));
+            }
         }
     }
 

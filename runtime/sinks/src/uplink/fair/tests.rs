@@ -150,6 +150,7 @@ fn an_upstream_that_hangs_does_not_keep_the_line() {
     assert_eq!(fair.grant(0), Some(hanging));
     fair.ask(other, 10);
     assert_eq!(fair.grant(1), None, "one at a time");
+    assert_eq!(fair.grant(13_000_000), None, "100 KiB at 64 kbit/s take so long");
     let again = fair.look_again(1).expect("a time to look again");
     assert_eq!(again, SLOT_MAX_US);
     assert_eq!(fair.grant(again), Some(other));
@@ -181,4 +182,9 @@ fn what_was_not_sent_is_given_back() {
     fair.ended(a, 0, 1);
     fair.ask(a, 5);
     assert_eq!(fair.grant(2), Some(a), "the connection failed before anything was sent");
+    // It is held before it begins: its window shuts.
+    fair.ask(b, 10);
+    assert!(fair.rest(a));
+    fair.ask(a, 5);
+    assert_eq!(fair.grant(3), Some(a), "it has sent nothing yet");
 }
