@@ -70,13 +70,11 @@ impl Kafka {
         let ours = self.flight.take().filter(|flight| flight.is_of(request));
         let mut flight = match ours {
             Some(flight) => flight,
-            // librdkafka sends it when it can; it is counted once.
-            None => {
-                self.sent += weight(request);
-                Flight::of(request.clone(), &self.options.topic)
-            }
+            None => Flight::of(request.clone(), &self.options.topic),
         };
-        match tokio::time::timeout(self.options.timeout, flight.land(&producer)).await {
+        let landed = tokio::time::timeout(self.options.timeout, flight.land(&producer)).await;
+        self.sent += flight.handed();
+        match landed {
             Err(_) => {
                 self.flight = Some(flight);
                 let said = self.context.last_error().unwrap_or_else(|| "the brokers say nothing".into());
@@ -161,5 +159,35 @@ impl fmt::Debug for Kafka {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // librdkafka's configuration holds secrets.
         f.debug_struct("Kafka").field("place", &self.place).field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use std::sync::Arc;
+    use tidegate_record::{BatchBuilder, Field, Identity, Scalar, Schema};
+    use tidegate_store::Partition;
+
+    #[test]
+    fn what_is_handed_to_librdkafka_is_counted_once_and_is_what_was_weighed() {
+        let mut builder = BatchBuilder::new(Arc::new(Schema::new(vec![Field::new("n", Scalar::Integer)]).unwrap()));
+        for n in 0..100 {
+            builder.integer(0, n);
+            builder.end_row("d1", n).unwrap();
+        }
+        let identity = Identity { gateway: "g".into(), epoch: 1 };
+        let mut request = Request::new(identity, Partition::new("s", 0));
+        request.push(0, 0, Arc::new(builder.finish()), 0..100);
+        // Nobody listens there.
+        let options =
+            KafkaOptions { brokers: vec!["127.0.0.1:9".into()], topic: "t".into(), ..KafkaOptions::default() };
+        let producer = Kafka::build(options).unwrap().producer().unwrap();
+        let mut flight = Flight::of(request.clone(), "t");
+        assert!(flight.land(&producer).now_or_never().is_none(), "no broker answers");
+        assert_eq!(flight.handed(), weight(&request));
+        assert!(flight.land(&producer).now_or_never().is_none());
+        assert_eq!(flight.handed(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! One request under way in librdkafka: handed over as fast as its queue takes it, answered record by record.
 
+use super::RECORD_BYTES;
 use super::context::Context;
 use crate::Request;
 use crate::upstream::{Record, Refused};
@@ -15,6 +16,8 @@ pub(super) struct Flight {
     topic: String,
     /// How many records have been handed over.
     sent: usize,
+    /// The bytes of those since last asked. librdkafka sends them when it can.
+    bytes: u64,
     /// Their answers, oldest first.
     answers: VecDeque<DeliveryFuture>,
     /// Records that librdkafka did not take because they are too large.
@@ -39,6 +42,7 @@ impl Flight {
             request,
             topic: topic.to_owned(),
             sent: 0,
+            bytes: 0,
             refused: Vec::new(),
             failed: None,
         }
@@ -47,6 +51,11 @@ impl Flight {
     /// Whether it is this request that is under way.
     pub(super) fn is_of(&self, request: &Request) -> bool {
         self.request.key() == request.key()
+    }
+
+    /// Bytes handed over since this was last asked.
+    pub(super) fn handed(&mut self) -> u64 {
+        std::mem::take(&mut self.bytes)
     }
 
     /// Waits until every record is answered. May be dropped at any await and called again.
@@ -89,7 +98,10 @@ impl Flight {
                 .timestamp((record.time / 1000).max(0))
                 .headers(headers(&record));
             match producer.send_result(message) {
-                Ok(answer) => self.answers.push_back(answer),
+                Ok(answer) => {
+                    self.answers.push_back(answer);
+                    self.bytes += value.len() as u64 + RECORD_BYTES;
+                }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
                     let reason =
                         format!("the record has {} bytes as JSON, more than message.max.bytes allows", value.len());
