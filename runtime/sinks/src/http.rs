@@ -2,7 +2,8 @@
 //!
 //! Every record begins with its identity, `"_id":"gateway/stream/partition/epoch/offset"`. Every request has
 //! `Idempotency-Key: gateway/stream/partition/epoch/first-last` and the parts of it as `Tidegate-*` headers; a request
-//! made again, after a lost reply or a restart, has the same key and the same body.
+//! made again, after a lost reply or a restart, has the same key, and the same body but for times that became known
+//! better over a restart.
 //!
 //! Which answer means what is in [`reply`]. Redirects are not followed: a token must not go where nobody sent it.
 

@@ -120,8 +120,8 @@ impl Request {
         self.parts.push(Part { base, pass, batch, dates: Arc::default(), rows });
     }
 
-    /// How the times of the part added last are to be read. What is known of them may grow from one delivery of a record
-    /// to the next; its identity stays.
+    /// How the times of the part added last are to be read. What is known of them may grow until the request is cut, and
+    /// over a restart; identities stay.
     pub fn date(&mut self, dates: Arc<Dates>) {
         if let Some(part) = self.parts.last_mut() {
             part.dates = dates;

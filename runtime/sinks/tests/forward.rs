@@ -7,16 +7,17 @@ mod common;
 #[path = "forward/script.rs"]
 mod script;
 
-use common::{Notes, STREAM, Site};
+use common::{NOW, Notes, STREAM, Site};
 use script::{Call, Script, retry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use tidegate_record::streams;
+use tidegate_record::{ManualClock, streams};
 use tidegate_sinks::Delivery;
 use tidegate_sinks::forward::{REFUSED_IN_ROW_MAX, State};
 use tidegate_sinks::upstream::Refused;
 use tidegate_store::Error;
+use tokio::sync::Semaphore;
 
 const LARGE: usize = 1 << 20;
 /// About ten of the test's records.
@@ -79,6 +80,27 @@ async fn a_failed_delivery_is_tried_again_as_the_same_request_and_shown() {
     let all = calls.all();
     assert!(all.len() > 5 && all.iter().all(|call| call.key == all[0].key && call.values == all[0].values), "{all:?}");
     assert_eq!(site.dead_letters(), []);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_corrects_all_but_the_request_in_hand() {
+    let clock = Arc::new(ManualClock::at(NOW));
+    clock.set_wall(5_000_000, false);
+    let site = Site::at(&clock);
+    site.append_dated(0..2).await;
+    site.append_dated(2..4).await;
+    let (calls, gate) = (Notes::new(), Arc::new(Semaphore::new(0)));
+    let mut sink = site.run(Script::new(&calls, |_| Delivery::Delivered).behind(gate.clone()), LARGE);
+    // The second block is read by then: it might have been joined.
+    script::until(|| calls.len() == 1).await;
+    clock.set_wall(NOW, true);
+    site.append_dated(4..5).await;
+    gate.add_permits(10);
+    sink.settled(5).await;
+    sink.drain().await;
+    let clocks: Vec<_> = calls.all().into_iter().flat_map(|call| call.clocks).collect();
+    let (unset, corrected) = (Some("unset"), Some("corrected"));
+    assert_eq!(clocks, [unset, unset, corrected, corrected, None]);
 }
 
 #[tokio::test]

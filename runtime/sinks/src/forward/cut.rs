@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_record::{Batch, Identity};
-use tidegate_store::{Block, Dates, Error, Partition, Position, Store, Visibility};
+use tidegate_store::{Block, Dates, Error, Partition, Position, Run, Store, Visibility};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// So many blocks waiting are a backlog: its blocks are joined.
@@ -38,7 +38,8 @@ struct Waiting {
     /// How often the block was thinned.
     pass: u8,
     batch: Arc<Batch>,
-    dates: Arc<Dates>,
+    /// How its records arrived. What is known of the clocks that dated them is looked up when they are cut.
+    runs: Vec<Run>,
     /// The gateway's clock set times in it.
     stamped: bool,
     /// The first row not yet cut.
@@ -189,7 +190,7 @@ impl Lane {
             let rows = rows.max(1);
             let to = block.from + rows;
             request.push(block.base, block.pass, block.batch.clone(), block.from..to);
-            request.date(block.dates.clone());
+            request.date(Arc::new(Dates::of(&block.runs, |commit| self.store.dating(commit))));
             size += bytes;
             if rows < left {
                 block.from = to;
@@ -220,14 +221,13 @@ impl Lane {
             let nothing_before = self.waiting.is_empty() && self.at == self.read_at;
             self.read_at = next;
             if block.batch.rows() > 0 {
-                let dates = Arc::new(Dates::of(&block, |commit| self.store.dating(commit)));
                 let stamped = block.runs.iter().any(|run| run.stamped.is_some());
                 let arrival = block.runs.first().map_or(0, |run| run.arrival);
-                let Block { first, pass, batch, .. } = block;
+                let Block { first, pass, batch, runs, .. } = block;
                 let before_end = self.end.map_or(usize::MAX, |end| (end.0 - first.0) as usize);
                 let to = batch.rows().min(before_end);
                 let base = first.0;
-                self.waiting.push_back(Waiting { base, pass, batch, dates, stamped, from: 0, to, arrival, next });
+                self.waiting.push_back(Waiting { base, pass, batch, runs, stamped, from: 0, to, arrival, next });
             } else if nothing_before {
                 self.at = next;
             }

@@ -72,6 +72,7 @@ mod tests {
     use crate::upstream::{Identified, Request};
     use std::sync::Arc;
     use tidegate_record::{BatchBuilder, Field, Scalar, Schema};
+    use tidegate_store::{ClockMark, Dates, Dating, Run};
 
     #[test]
     fn no_record_is_larger_than_it_is_taken_for() {
@@ -102,5 +103,12 @@ mod tests {
             let most = sizes.row(&batch, row);
             assert!(json.len() < most, "row {row}: {} bytes, taken for {most}", json.len());
         }
+        // The same where the gateway set their times, and its clock was set since.
+        let corrected = Dating { since: 1, offset: 0, shift: 1, mark: Some(ClockMark::Corrected) };
+        let run = Run { commit: 1, arrival: 0, wall: 0, trusted: false, stamped: Some(1), rows: 4 };
+        let before: Vec<_> = request.records().map(|r| serde_json::to_vec(&Identified(r)).unwrap().len()).collect();
+        request.date(Arc::new(Dates::of(&[run], |_| Some(corrected))));
+        let after = request.records().map(|r| serde_json::to_vec(&Identified(r)).unwrap().len());
+        assert_eq!(after.zip(before).map(|(a, b)| a - b).collect::<Vec<_>>(), [CLOCK_BYTES; 4]);
     }
 }

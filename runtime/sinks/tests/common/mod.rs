@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidegate_record::{Batch, BatchBuilder, Clock, Field, ManualClock, Scalar, Schema, SystemClock, Values, streams};
+use tidegate_record::{
+    Batch, BatchBuilder, Clock, Field, ManualClock, Scalar, Schema, SystemClock, Times, Values, streams,
+};
 use tidegate_sinks::uplink::Share;
 use tidegate_sinks::{Forward, ForwardOptions, Handle, Status, Uplink, UplinkOptions, Upstream};
 use tidegate_store::{
-    Append, Commit, Error, Hold, Keep, MemoryDisk, MemoryStore, Options, Partition, Position, Retention, Session,
-    Store, StreamSpec, Visibility, WhenFull,
+    Append, Commit, Error, Hold, Keep, MemoryDisk, MemoryStore, Options, Partition, Position, Refusal, Retention,
+    Session, Store, StreamSpec, Thin, ThinValue, Visibility, WhenFull,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ pub struct Site {
     pub store: Arc<dyn Store>,
     disk: MemoryDisk,
     partitions: u32,
+    thin: bool,
     clock: Arc<dyn Clock>,
     source: Session,
     schema: Arc<Schema>,
@@ -42,15 +45,21 @@ pub struct Running {
 impl Site {
     /// A stream `readings` with the fields `n` (i64) and `note` (text), in `partitions`.
     pub fn of(partitions: u32) -> Self {
-        Self::on(MemoryDisk::default(), partitions, Arc::new(SystemClock::default()))
+        Self::on(MemoryDisk::default(), partitions, false, Arc::new(SystemClock::default()))
     }
 
     /// One partition, and a clock that is moved by hand.
     pub fn at(clock: &Arc<ManualClock>) -> Self {
-        Self::on(MemoryDisk::default(), 1, clock.clone())
+        Self::on(MemoryDisk::default(), 1, false, clock.clone())
     }
 
-    fn on(disk: MemoryDisk, partitions: u32, clock: Arc<dyn Clock>) -> Self {
+    /// A stream of a few blocks that becomes coarser when it is full: a record a device and minute. Only the sink `cloud`
+    /// reads it.
+    pub fn thinning() -> Self {
+        Self::on(MemoryDisk::default(), 1, true, Arc::new(SystemClock::default()))
+    }
+
+    fn on(disk: MemoryDisk, partitions: u32, thin: bool, clock: Arc<dyn Clock>) -> Self {
         let interval = Duration::from_millis(5);
         let options = Options { commit_interval: interval, clock: clock.clone(), ..Options::new("", "plant-7") };
         let store: Arc<dyn Store> = Arc::new(MemoryStore::on(disk.clone(), options, 7));
@@ -64,20 +73,27 @@ impl Site {
             retention: retention(Keep::For(Duration::from_secs(86_400))),
             readers: vec![("sink/cloud".into(), Hold::Cursor), ("sink/alarms".into(), Hold::Cursor)],
         };
+        let mut readings = spec(STREAM, Schema::clone(&schema), partitions);
+        if thin {
+            let thin = Thin { every: Duration::from_secs(60), value: ThinValue::Last };
+            let (max_bytes, when_full) = (6_000, WhenFull::Thin(thin));
+            readings.retention = Retention { max_bytes, when_full, max_age: None, keep: Keep::UntilRead };
+            readings.readers.truncate(1);
+        }
         let specs = vec![
-            spec(STREAM, Schema::clone(&schema), partitions),
+            readings,
             spec(streams::DEAD_LETTERS, streams::dead_letters(), 1),
             spec(streams::LEDGER, streams::ledger(), 1),
         ];
         store.declare(specs).unwrap();
         let source = store.attach("source/test").unwrap();
-        Site { store, disk, partitions, clock, source, schema }
+        Site { store, disk, partitions, thin, clock, source, schema }
     }
 
     /// What is left when the power fails: all that was durable, nothing else.
     pub fn power_cut(self) -> Self {
         self.disk.power_cut();
-        Self::on(self.disk, self.partitions, self.clock)
+        Self::on(self.disk, self.partitions, self.thin, self.clock)
     }
 
     pub fn new() -> Self {
@@ -93,6 +109,30 @@ impl Site {
     pub async fn append_with(&self, range: std::ops::Range<i64>, note: impl Fn(i64) -> String) {
         let receipt = self.store.commit(self.commit(range, note)).unwrap_or_else(|refusal| panic!("{refusal:?}"));
         receipt.await.unwrap();
+    }
+
+    /// The same with times that the gateway's clock set.
+    pub async fn append_dated(&self, range: std::ops::Range<i64>) {
+        let mut commit = self.commit(range, |n| format!("note {n}"));
+        let appends = std::mem::take(&mut commit.appends);
+        appends.into_iter().for_each(|append| commit.append(append, Times::set(self.clock.wall())));
+        let receipt = self.store.commit(commit).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+        receipt.await.unwrap();
+    }
+
+    /// Appends as a source does that waits where the stream is full.
+    pub async fn append_patiently(&self, range: std::ops::Range<i64>) {
+        let mut commit = self.commit(range, |n| format!("note {n}"));
+        loop {
+            match self.store.commit(commit) {
+                Ok(receipt) => return drop(receipt.await.unwrap()),
+                Err(Refusal::Full(back, stream)) => {
+                    self.store.room(stream.as_deref()).await;
+                    commit = *back;
+                }
+                Err(Refusal::Failed(error)) => panic!("{error}"),
+            }
+        }
     }
 
     fn commit(&self, range: std::ops::Range<i64>, note: impl Fn(i64) -> String) -> Commit {

@@ -4,6 +4,7 @@ use crate::common::{Notes, PATIENCE};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tidegate_sinks::{Delivery, Request, Upstream};
+use tidegate_store::ClockMark;
 use tokio::sync::Semaphore;
 
 /// A request as it came.
@@ -12,6 +13,8 @@ pub struct Call {
     pub key: String,
     /// The field `n` of each record; of other streams' records their offsets.
     pub values: Vec<i64>,
+    /// What is said of each record's time.
+    pub clocks: Vec<Option<&'static str>>,
     /// The JSON of all records.
     pub bytes: usize,
     pub delivered: bool,
@@ -43,7 +46,8 @@ impl Upstream for Script {
             let bytes = rows.iter().map(|row| row.to_string().len()).sum();
             let offsets = request.records().map(|r| r.id.offset as i64);
             let values = rows.iter().zip(offsets).map(|(row, offset)| row["n"].as_i64().unwrap_or(offset)).collect();
-            let mut call = Call { key: request.key(), values, bytes, delivered: false };
+            let clocks = request.records().map(|r| r.clock.map(ClockMark::word)).collect();
+            let mut call = Call { key: request.key(), values, clocks, bytes, delivered: false };
             let answer = (self.rule)(&call);
             call.delivered = answer == Delivery::Delivered;
             self.calls.push(call);

@@ -1,6 +1,6 @@
 //! How times that the gateway set are to be read: what became known of its wall clock later.
 
-use super::Block;
+use super::Run;
 
 /// What is known of the wall clock as it was at a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +44,10 @@ pub struct Dates {
 }
 
 impl Dates {
-    /// As it is known now.
-    pub fn of(block: &Block, dating: impl Fn(u64) -> Option<Dating>) -> Self {
+    /// Of records that arrived so, as it is known now.
+    pub fn of(arrived: &[Run], dating: impl Fn(u64) -> Option<Dating>) -> Self {
         let (mut runs, mut end) = (Vec::new(), 0);
-        for run in &block.runs {
+        for run in arrived {
             end += run.rows as usize;
             let dating = run.stamped.and_then(&dating);
             let unset = (run.stamped.is_some() && !run.trusted).then_some(ClockMark::Unset);

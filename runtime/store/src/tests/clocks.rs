@@ -86,7 +86,7 @@ fn dated(rig: &Rig) -> Vec<(i64, Option<ClockMark>, i64)> {
     let blocks = read_all(rig.store(), &Partition::new("a", 0), Position(0), Visibility::Durable);
     let mut all = Vec::new();
     for block in &blocks {
-        let dates = Dates::of(block, |commit| rig.store().dating(commit));
+        let dates = Dates::of(&block.runs, |commit| rig.store().dating(commit));
         let runs = block.runs.iter().flat_map(|run| std::iter::repeat_n(run, run.rows as usize));
         all.extend(runs.enumerate().map(|(row, run)| {
             let (shift, mark) = dates.at(row);

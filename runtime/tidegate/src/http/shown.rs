@@ -62,7 +62,7 @@ fn latest(store: &Arc<dyn Store>, count: u64) -> Result<Vec<Value>, Error> {
         while at < known.durable {
             let Some(block) = store.read(&known.partition, at, Visibility::Durable)? else { break };
             at = block.next;
-            let dates = Dates::of(&block, |commit| store.dating(commit));
+            let dates = Dates::of(&block.runs, |commit| store.dating(commit));
             let lines = ndjson::lines(&identity, &known.partition, (&block, &dates), 0..block.batch.rows());
             entries.extend(lines.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
         }

@@ -195,7 +195,7 @@ impl Tap {
 
     /// Writes a block's records; false when there is nobody to write to, or enough.
     async fn write(&mut self, lane: usize, block: &Block) -> bool {
-        let dates = Dates::of(block, |commit| self.store.dating(commit));
+        let dates = Dates::of(&block.runs, |commit| self.store.dating(commit));
         let mut row = 0;
         while row < block.batch.rows() && self.left > 0 {
             let most = LINES_MAX.min(usize::try_from(self.left).unwrap_or(LINES_MAX));

@@ -111,7 +111,7 @@ fn records(
                     // A stream has one partition: nothing behind is wanted.
                     Ok(block) if matches!(options.to, Some(When::Offset(to)) if block.first.0 >= to) => return false,
                     Ok(block) => {
-                        let dates = Dates::of(&block, |commit| store.dating(commit));
+                        let dates = Dates::of(&block.runs, |commit| store.dating(commit));
                         failed = one(&mut rows, options, partition, (&block, &dates));
                     }
                     Err(reason) => damaged.push(reason),
@@ -137,7 +137,7 @@ fn records(
             let mut rows = Rows::new(format, identity, out);
             while let Some((partition, block)) = pack.block()? {
                 // Corrections do not come with the blocks: times are as they were set, and marked.
-                let dates = Dates::of(&block, |_| None);
+                let dates = Dates::of(&block.runs, |_| None);
                 one(&mut rows, options, &partition, (&block, &dates))?;
             }
             rows.records()

@@ -64,7 +64,7 @@ fn offline(store: &Offline, options: &PeekOptions) -> Result<Vec<String>, String
         let begin = usize::try_from(from.saturating_sub(block.first.0)).unwrap_or(rows).min(rows);
         let end = usize::try_from(left).unwrap_or(rows).saturating_add(begin).min(rows);
         left -= (end - begin) as u64;
-        let dates = Dates::of(&block, |commit| store.dating(commit));
+        let dates = Dates::of(&block.runs, |commit| store.dating(commit));
         out.write_all(&ndjson::lines(&identity, partition, (&block, &dates), begin..end)).is_ok() && left > 0
     });
     visited.map(|()| damaged).map_err(|error| error.to_string())
