@@ -221,8 +221,8 @@ impl Sink {
         self.reporter.idle();
         self.uplink.iter().for_each(Member::rest);
         let store = self.store.clone();
-        let lanes = self.tracks.iter().map(Track::open);
-        let appended = lanes.map(|lane| store.appended(lane.partition(), lane.at(), Visibility::Durable));
+        let tracks = self.tracks.iter();
+        let appended = tracks.map(|track| store.appended(track.partition(), track.at(), Visibility::Durable));
         let appended = select_all(appended);
         let drain = self.drain.clone();
         let quiet = async {

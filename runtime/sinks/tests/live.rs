@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_sinks::forward::{Live, State};
 use tidegate_sinks::{Delivery, ForwardOptions, Upstream};
-use tidegate_store::Partition;
+use tidegate_store::{Commit, LossReason, Partition};
 use tokio::sync::Semaphore;
 
 /// About ten of the test's records.
@@ -134,6 +134,35 @@ async fn a_restart_in_the_middle_delivers_what_was_not_delivered_and_nothing_els
 }
 
 #[tokio::test]
+async fn what_was_delivered_ahead_is_not_made_coarser_once_the_stream_is_to_thin_in_place_of_a_live_share() {
+    let site = Site::thinning();
+    let mut next = 0;
+    arrive(&site, &mut next, 3).await;
+    let offsets = site.offsets();
+    let (from, to) = (offsets[&10], offsets[&20]);
+    // As a sink with a live share left it.
+    let session = site.store.attach("sink/cloud").unwrap();
+    let mut left = Commit::by(&session);
+    left.state = Some(format!(r#"{{"0":{{"fence":0,"ahead":[[{from},{to}]]}}}}"#).into_bytes());
+    site.store.commit(left).unwrap_or_else(|refusal| panic!("{refusal:?}")).await.unwrap();
+    let (calls, gate) = (Notes::new(), Arc::new(Semaphore::new(0)));
+    let sink = run(&site, 0.0, Script::new(&calls, |_| Delivery::Delivered).behind(gate.clone()));
+    script::until(|| calls.len() == 1).await;
+    let thinned = || site.store.health().losses.iter().any(|loss| loss.1 == LossReason::Thinned && loss.2 > 1_000);
+    while !thinned() {
+        site.append_patiently(next..next + 50).await;
+        next += 50;
+    }
+    let now = site.offsets();
+    assert!((0..20).all(|n| now.get(&n) == offsets.get(&n)), "{now:?}");
+    gate.add_permits(100_000);
+    finish(&site, sink).await;
+    let values = delivered(&calls);
+    assert_eq!(values[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert!(values[10..].iter().all(|n| *n >= 20), "{values:?}");
+}
+
+#[tokio::test]
 async fn a_cursor_moved_back_delivers_again_what_is_behind_it() {
     let site = Site::new();
     let mut next = 0;
@@ -142,7 +171,7 @@ async fn a_cursor_moved_back_delivers_again_what_is_behind_it() {
     let sink = run(&site, 0.5, Script::new(&calls, |_| Delivery::Delivered));
     finish(&site, sink).await;
     let session = site.store.attach("sink/cloud").unwrap();
-    let mut back = tidegate_store::Commit::by(&session);
+    let mut back = Commit::by(&session);
     let partition = Partition::new(STREAM, 0);
     back.reads.push((partition.clone(), site.store.start(&partition).unwrap()));
     site.store.commit(back).unwrap_or_else(|refusal| panic!("{refusal:?}")).await.unwrap();

@@ -58,9 +58,12 @@ impl Cursors {
         self.marks.iter().map(track).collect()
     }
 
-    /// Tells the store that what lies from the cursor to `until` is delivered now (or was, ahead of it); false where it was made coarser
-    /// since it was read.
+    /// Tells the store that what lies from the cursor to `until` is delivered now, and what lies ahead of it was; false
+    /// where it was made coarser since it was read.
     pub(super) async fn reaching(&mut self, track: usize, until: Position) -> Result<bool, Error> {
+        // Spans of a live share that the sink had before it was taken out of the configuration are ahead still.
+        let ahead = self.marks[track].standing.ahead.last();
+        let until = ahead.map_or(until, |(_, to)| until.max(*to));
         loop {
             let mark = &self.marks[track];
             match self.store.reaching(&self.session, &mark.partition, mark.standing.at..until) {

@@ -10,8 +10,8 @@
 //! up to [`SPANS_MAX`] spans; beyond that it lags until a span is done.
 //!
 //! The store's cursor is the first span's beginning, so nothing is released before it is delivered. What was delivered
-//! **ahead** of it, between the spans, is in the sink's small state, and a restart leaves it out. To send something
-//! again, a person moves the cursor back; whoever wants what was delivered ahead sent again too drops that state.
+//! **ahead** of it, between the spans, is in the sink's small state, and a restart leaves it out. `store replay` moves
+//! the cursor back and drops that state, so that all behind it is sent again.
 
 use super::cut::{Cut, Lane};
 use std::time::Duration;
@@ -79,11 +79,16 @@ impl Track {
         self.open().partition()
     }
 
+    /// The first record that is not delivered.
+    pub(super) fn at(&self) -> Position {
+        self.lanes[0].at()
+    }
+
     /// Where it stands now.
     pub(super) fn standing(&self) -> Standing {
         let gap = |pair: &[Lane]| (pair[0].end().unwrap_or(pair[1].at()), pair[1].at());
         let ahead = self.lanes.windows(2).map(gap).collect();
-        Standing { at: self.lanes[0].at(), ahead, fence: self.open().fence() }
+        Standing { at: self.at(), ahead, fence: self.open().fence() }
     }
 
     /// The lane whose end is not known.
