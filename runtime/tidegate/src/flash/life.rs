@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use tidegate_store::files::{Disk, NewFile};
 
 /// The name of the file in the store's folder.
 const FILE: &str = "flash.json";
@@ -53,12 +55,12 @@ impl Life {
         self.kept.written
     }
 
-    /// Keeps it. A power cut takes what came since the last time, nothing else: the file is renamed into place.
+    /// Keeps it. A power cut takes what came since the last time, nothing else.
     pub fn keep(&self) -> Result<(), String> {
-        let beside = self.path.with_extension("json.new");
         let bytes = serde_json::to_vec(&self.kept).map_err(|error| error.to_string())?;
         let failed = |error: std::io::Error| format!("{}: {error}", self.path.display());
-        fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &self.path)).map_err(failed)
+        let mut file = NewFile::create(&Disk, &self.path).map_err(failed)?;
+        file.write_all(&bytes).and_then(|()| file.finish()).map_err(failed)
     }
 }
 

@@ -44,18 +44,25 @@ struct Seen {
     exhausted: bool,
     looks: u64,
     last: Look,
-    /// Bytes a second, of the device and of this process.
-    rates: Option<(Option<f64>, f64)>,
+    rates: Rates,
     watched_s: f64,
     lifetime: Option<u64>,
 }
 
 /// Counts at a moment.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 struct Look {
     boot: i64,
     device: Option<u64>,
-    process: u64,
+    /// Or why it is not known.
+    process: Result<u64, String>,
+}
+
+/// Bytes a second, as far as they are known.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rates {
+    device: Option<f64>,
+    process: Option<f64>,
 }
 
 impl Watch {
@@ -74,9 +81,18 @@ impl Watch {
         let life = device.as_ref().ok().zip(counted);
         let life = life.map(|(device, counted)| Life::open(folder, &device.name, boot.trim(), counted));
         let pace = options.write_budget.filter(|_| options.auto).map(Pace::new);
-        let process = written_by_process(&proc.join("self")).unwrap_or(0);
+        let process = written_by_process(&proc.join("self"));
         let last = Look { boot: clock.boot(), device: counted, process };
-        let seen = Seen { life, pace, exhausted: false, looks: 0, last, rates: None, watched_s: 0.0, lifetime: None };
+        let seen = Seen {
+            life,
+            pace,
+            exhausted: false,
+            looks: 0,
+            last,
+            rates: Rates::default(),
+            watched_s: 0.0,
+            lifetime: None,
+        };
         Watch { options, proc, clock, store, set_interval, device, seen: Mutex::new(seen) }
     }
 
@@ -85,8 +101,9 @@ impl Watch {
         loop {
             self.look();
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
+                biased;
                 () = drain.cancelled() => break,
+                () = tokio::time::sleep(EVERY) => {}
             }
         }
         self.look();
@@ -98,8 +115,10 @@ impl Watch {
         let now = self.now();
         let mut seen = self.seen();
         let over = now.boot.saturating_sub(seen.last.boot).max(0) as f64 / 1e6;
-        let device = now.device.zip(seen.last.device).map(|(now, last)| now.saturating_sub(last));
-        let process = now.process.saturating_sub(seen.last.process);
+        // Where a count is not known at both ends, nothing is said of the time between.
+        let since = |(now, last): (u64, u64)| now.saturating_sub(last);
+        let device = now.device.zip(seen.last.device).map(since);
+        let process = now.process.clone().ok().zip(seen.last.process.clone().ok()).map(since);
         if let (Some(life), Some(counted)) = (&mut seen.life, now.device) {
             let total = life.count(counted);
             seen.lifetime = Some(total);
@@ -107,7 +126,8 @@ impl Watch {
         if over >= LOOK_MIN_S {
             seen.note(over, device, process);
             let period = Duration::from_secs_f64(over);
-            if let Some(pace) = seen.pace.as_mut().filter(|_| over >= EVERY.as_secs_f64() / 2.0) {
+            let pace = seen.pace.as_mut().filter(|_| over >= EVERY.as_secs_f64() / 2.0);
+            if let Some((pace, process)) = pace.zip(process) {
                 let interval = pace.adjust(process, period);
                 let exhausted = pace.is_exhausted(process, period);
                 (self.set_interval)(interval);
@@ -127,7 +147,7 @@ impl Watch {
         Look {
             boot: self.clock.boot(),
             device: self.device.as_ref().ok().and_then(|device| device.written().ok()),
-            process: written_by_process(&self.proc.join("self")).unwrap_or(0),
+            process: written_by_process(&self.proc.join("self")),
         }
     }
 
@@ -137,7 +157,9 @@ impl Watch {
         if let Some(written) = now.device {
             metrics::counter!("tidegate_flash_device_written_bytes_total").absolute(written);
         }
-        metrics::counter!("tidegate_flash_process_written_bytes_total").absolute(now.process);
+        if let Ok(written) = now.process {
+            metrics::counter!("tidegate_flash_process_written_bytes_total").absolute(written);
+        }
         if let Some(days) = self.days_left(&seen) {
             metrics::gauge!("tidegate_flash_life_left_days").set(days);
         }
@@ -154,7 +176,7 @@ impl Watch {
     /// At the present rate, from what is known to have been written; what came before the first look is not.
     fn days_left(&self, seen: &Seen) -> Option<f64> {
         let left = self.options.endurance?.saturating_sub(seen.lifetime?) as f64;
-        let rate = seen.rates?.0?;
+        let rate = seen.rates.device?;
         Some((left / rate.max(1.0) / 86_400.0).min(1e6))
     }
 
@@ -167,7 +189,12 @@ impl Watch {
             let what = format!("{name} has about {days:.0} days left of its stated endurance at the present rate");
             reasons.push(Reason::warning("flash", what));
         }
-        if let (true, Some(budget), Some((_, rate))) = (seen.exhausted, self.options.write_budget, seen.rates) {
+        if let (Some(_), Err(error)) = (&seen.pace, &seen.last.process) {
+            let remedy = "give commit_interval a duration, or a kernel with CONFIG_TASK_IO_ACCOUNTING";
+            let what = format!("{error}: store.write_budget cannot be kept to; {remedy}");
+            reasons.push(Reason::warning("flash", what));
+        }
+        if let (true, Some(budget), Some(rate)) = (seen.exhausted, self.options.write_budget, seen.rates.process) {
             let (rate, budget) = (Bytes((rate * YEAR_S) as u64), Bytes(budget));
             let why = "the commit interval is at its longest: raise commit_bytes or the budget, or send less";
             let what = format!("{rate} a year are written, store.write_budget allows {budget}, and {why}");
@@ -180,19 +207,20 @@ impl Watch {
     pub fn status(&self) -> Value {
         let (seen, health, now) = (self.seen(), self.store.health(), self.now());
         let a_day = |rate: f64| (rate * 86_400.0).round();
-        let (device_rate, process_rate) = seen.rates.map_or((None, None), |(d, p)| (d, Some(p)));
+        let process = now.process.as_ref().ok();
+        let ratio = |process: &u64| (*process as f64 / health.written_bytes as f64 * 100.0).round() / 100.0;
         json!({
             "device": self.device.as_ref().map(|device| &device.name).ok(),
             "device_unknown": self.device.as_ref().err(),
             "device_written_bytes": now.device,
-            "device_written_bytes_a_day": device_rate.map(a_day),
+            "device_written_bytes_a_day": seen.rates.device.map(a_day),
             "device_written_bytes_seen": seen.lifetime,
             "device_life_used_percent": self.device.as_ref().ok().and_then(Device::life_used),
-            "process_written_bytes": now.process,
-            "process_written_bytes_a_day": process_rate.map(a_day),
+            "process_unknown": now.process.as_ref().err(),
+            "process_written_bytes": process,
+            "process_written_bytes_a_day": seen.rates.process.map(a_day),
             "stored_bytes": health.written_bytes,
-            "written_to_stored": (health.written_bytes > 0)
-                .then(|| (now.process as f64 / health.written_bytes as f64 * 100.0).round() / 100.0),
+            "written_to_stored": process.filter(|_| health.written_bytes > 0).map(ratio),
             "endurance_bytes": self.options.endurance,
             "life_left_days": self.days_left(&seen).map(f64::round),
             "write_budget_bytes_a_year": self.options.write_budget,
@@ -207,18 +235,15 @@ impl Watch {
 
 impl Seen {
     /// Mean rates of all that was seen, and once a day of it was, of about the last day.
-    fn note(&mut self, over: f64, device: Option<u64>, process: u64) {
-        let before = self.watched_s;
+    fn note(&mut self, over: f64, device: Option<u64>, process: Option<u64>) {
         self.watched_s += over;
         let weight = over / self.watched_s.min(RATE_OVER_S).max(over);
-        let mean = |old: Option<f64>, bytes: u64| {
-            let new = bytes as f64 / over;
-            old.map_or(new, |old| old + (new - old) * weight)
+        let mean = |old: Option<f64>, bytes: Option<u64>| {
+            let new = bytes.map(|bytes| bytes as f64 / over);
+            old.zip(new).map(|(old, new)| old + (new - old) * weight).or(new).or(old)
         };
-        let old = self.rates.filter(|_| before > 0.0);
-        let process = mean(old.map(|(_, process)| process), process);
-        let device = device.map(|bytes| mean(old.and_then(|(device, _)| device), bytes));
-        self.rates = Some((device, process));
+        let Rates { device: old_device, process: old_process } = self.rates;
+        self.rates = Rates { device: mean(old_device, device), process: mean(old_process, process) };
     }
 }
 

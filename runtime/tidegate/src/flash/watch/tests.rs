@@ -99,6 +99,33 @@ fn the_commit_interval_of_the_store_follows_the_budget() {
 }
 
 #[test]
+fn a_count_that_the_kernel_does_not_give_changes_nothing_and_is_said() {
+    let machine = Machine::new();
+    let io = machine.root.path().join("proc/self/io");
+    let watch = machine.watch(Options { write_budget: Some(365 * 1440 * MIB), auto: true, endurance: None });
+    let minute = |written: Option<u64>| {
+        machine.clock.advance(60_000_000);
+        match written {
+            Some(written) => machine.wrote(0, written * MIB),
+            None => fs::remove_file(&io).unwrap(),
+        }
+        watch.look();
+        (machine.store.health().commit_interval.as_millis(), watch.reasons().len())
+    };
+    assert_eq!(minute(Some(1_000)), (250, 0), "a burst: a step");
+    assert_eq!(minute(None), (250, 1));
+    let reason = watch.reasons().remove(0).reason;
+    assert!(reason.contains("proc/self/io") && reason.contains("store.write_budget cannot be kept to"), "{reason}");
+    let status = watch.status();
+    assert_eq!(status["process_written_bytes"], Value::Null);
+    assert!(status["process_unknown"].as_str().is_some_and(|why| why.contains("proc/self/io")), "{status}");
+    // All that was ever written is not what was written in this minute.
+    assert_eq!(minute(Some(1_001)), (250, 0));
+    assert_eq!(minute(Some(1_002)), (250, 0), "what is allowed");
+    assert_eq!(minute(Some(1_012)).0, 312);
+}
+
+#[test]
 fn a_disk_that_is_not_known_is_said_so_and_the_rest_goes_on() {
     let machine = Machine::new();
     fs::remove_dir_all(machine.root.path().join("sys/dev")).unwrap();
