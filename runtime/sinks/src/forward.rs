@@ -125,7 +125,8 @@ impl Forward {
             reporter.stands(track.partition().number, &track.standing());
         }
         tracing::info!(sink = options.name, stream = options.stream, upstream = upstream.place(), "sink begins");
-        let backoff = Backoff::new(options.backoff_min, options.backoff_max, store.identity().epoch);
+        let ours = (store.identity().epoch, options.name.as_str());
+        let backoff = Backoff::new(options.backoff_min, options.backoff_max, ours);
         let mut sink = Sink { store, upstream, reporter, uplink, drain, tracks, cursors, backoff, refused_in_row: 0 };
         // Nothing of it is used after a panic but the reporter.
         let result = AssertUnwindSafe(sink.forward()).catch_unwind().await;
