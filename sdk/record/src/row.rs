@@ -38,7 +38,7 @@ impl<'a> Row<'a> {
             let name = field.name.as_str();
             match &column.values {
                 Values::Floats(v) => map.serialize_entry(name, &v[self.row])?,
-                Values::Integers(v) if name == WINDOW_END => {
+                Values::Integers(v) if self.shift != 0 && name == WINDOW_END => {
                     map.serialize_entry(name, &v[self.row].saturating_add(self.shift))?;
                 }
                 Values::Integers(v) => map.serialize_entry(name, &v[self.row])?,

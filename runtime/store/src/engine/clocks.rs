@@ -54,7 +54,7 @@ impl Clocks {
     /// Entries by commit.
     fn load(entries: Vec<(u64, ClockEntry)>, arrival: i64) -> Self {
         let last = entries.iter().rposition(|(_, entry)| entry.begins).unwrap_or(0);
-        let best = entries[last.min(entries.len())..].iter().map(|(_, entry)| entry);
+        let best = entries[last..].iter().map(|(_, entry)| entry);
         let best = best.max_by_key(|entry| (entry.trust(), entry.arrival));
         let left = best.map(|entry| arrival.saturating_add(entry.offset()));
         Clocks { stored: entries.len(), entries, left, ..Clocks::default() }

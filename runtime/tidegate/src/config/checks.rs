@@ -59,6 +59,11 @@ impl<'c> Checks<'c> {
             } else if !made && !filled {
                 self.context.warning_at(&path, "no source and no pipeline appends to this stream");
             }
+            // It is read as a time of the record's own, and corrected with it.
+            if filled && stream.schema.as_ref().is_some_and(|schema| schema.position(streams::WINDOW_END).is_some()) {
+                let message = "is where a window ends, which pipelines say: give a source's field another name";
+                self.context.problem_at(&format!("{path}.fields.{}", streams::WINDOW_END), message);
+            }
         }
     }
 
