@@ -59,6 +59,7 @@ pub async fn publish(
         let polls = poll(events, &acknowledged);
         let sends = send(&client, &options, &mut simulator, &mut sent, &acknowledged, &stop);
         tokio::select! {
+            biased;
             // The network is polled beside the sending: neither waits for the other.
             () = polls => {}
             result = sends => result?,
@@ -83,8 +84,9 @@ async fn send(
             let topic = format!("{}/{}", options.topic, reading.device);
             let sending = client.publish(topic, QoS::AtLeastOnce, false, reading.json());
             tokio::select! {
-                result = sending => result.map_err(|error| error.to_string())?,
+                biased;
                 () = stop.cancelled() => return Ok(()),
+                result = sending => result.map_err(|error| error.to_string())?,
             }
             *sent += 1;
         }

@@ -23,6 +23,7 @@ pub async fn write_lines(
             written += 1;
         }
         tokio::select! {
+            biased;
             result = port.write_all(lines.as_bytes()) => result?,
             () = stop.cancelled() => {}
         }

@@ -115,6 +115,7 @@ async fn pass(gateway: TcpStream, broker: SocketAddr, seen: Arc<Mutex<Seen>>) {
     let (connection, ((from_gateway, to_gateway), (from_broker, to_broker))) =
         (Mutex::new(Connection::default()), (gateway.into_split(), broker.into_split()));
     tokio::select! {
+        biased;
         _ = pump(from_gateway, to_broker, &seen, |packet, seen| connection.lock().expect("no panic").upward(packet, seen)) => {}
         _ = pump(from_broker, to_gateway, &seen, |packet, seen| connection.lock().expect("no panic").downward(packet, seen)) => {}
     }

@@ -48,6 +48,7 @@ async fn gateway(config: Config, medium: Medium) -> ExitCode {
     let drain_timeout = config.control.drain_timeout;
     let clock = Arc::new(SystemClock::trusting(config.clock));
     let gateway = tokio::select! {
+        biased;
         started = Gateway::start(config, medium, clock) => match started {
             Ok(gateway) => gateway,
             Err(error) => {
@@ -65,6 +66,7 @@ async fn gateway(config: Config, medium: Medium) -> ExitCode {
     tracing::info!(signal = name, "drain begins");
     tell_supervisor(NotifyState::Stopping);
     tokio::select! {
+        biased;
         drained = gateway.drain(drain_timeout) => match drained {
             Ok(()) => {
                 tracing::info!("drained");
@@ -106,6 +108,7 @@ impl Signals {
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
+            biased;
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }

@@ -130,8 +130,9 @@ impl Write for Pieces {
         let piece = Bytes::from(std::mem::take(&mut self.piece));
         let sent = self.runtime.block_on(async {
             tokio::select! {
-                sent = self.sender.send_timeout(piece, self.stall) => sent.is_ok(),
+                biased;
                 () = self.drain.cancelled() => false,
+                sent = self.sender.send_timeout(piece, self.stall) => sent.is_ok(),
             }
         });
         if sent { Ok(()) } else { Err(io::Error::other("nobody takes it any more")) }

@@ -78,8 +78,9 @@ pub async fn serve_within(limits: Limits, listener: TcpListener, view: Arc<dyn V
         }
     };
     tokio::select! {
-        () = accept => {}
+        biased;
         () = drain.cancelled() => {}
+        () = accept => {}
     }
     tasks.close();
     let _ = tokio::time::timeout(DRAIN_MAX, tasks.wait()).await;
@@ -100,6 +101,7 @@ async fn connection(
     let mut connection = std::pin::pin!(connection);
     // How a client leaves is its own affair: an error here is no news.
     let _ = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = drain.cancelled() => {
             connection.as_mut().graceful_shutdown();
@@ -112,8 +114,9 @@ async fn upkeep(drain: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         tokio::select! {
-            _ = ticks.tick() => metrics::handle().run_upkeep(),
+            biased;
             () = drain.cancelled() => return,
+            _ = ticks.tick() => metrics::handle().run_upkeep(),
         }
     }
 }

@@ -143,6 +143,7 @@ impl Tap {
     async fn run(mut self, drain: CancellationToken) {
         let pieces = self.pieces.clone();
         tokio::select! {
+            biased;
             () = pieces.closed() => {}
             () = drain.cancelled() => {}
             ended = self.follow() => if let Err(error) = ended {

@@ -193,6 +193,7 @@ async fn wait(
     unfinished: &mut Vec<String>,
 ) {
     tokio::select! {
+        biased;
         ended = &mut task => if ended.is_err() {
             unfinished.push(format!("{what} had ended by a defect; the log has its panic"));
         },
