@@ -216,6 +216,20 @@ async fn connections_that_say_nothing_are_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drain_does_not_wait_for_who_says_nothing() {
+    let options = Options { connect_timeout: Duration::from_secs(3600), ..options() };
+    for _ in 0..20 {
+        let source = listening(&options, &Custody::quick()).await;
+        let mut strangers = Vec::new();
+        for _ in 0..8 {
+            strangers.push(Device::to(&options).await);
+        }
+        let drained = tokio::time::timeout(DEADLINE, source.drain()).await;
+        assert_eq!(drained.expect("the door closes").state, State::Stopped);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_says_who_it_is_over_tls() {
     let dir = tempfile::tempdir().unwrap();
     let ca = certificates(dir.path(), "localhost");

@@ -58,8 +58,6 @@ struct Connection<S> {
     input: BytesMut,
     /// When the last whole packet came.
     heard: Instant,
-    /// The drain was noticed.
-    draining: bool,
 }
 
 /// Serves a connection until its end.
@@ -82,7 +80,7 @@ async fn serve_over<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAd
     let bell = Bell::default();
     let link = Link::new(context.options.clone(), bell.clone());
     let (input, heard) = (BytesMut::new(), Instant::now());
-    let mut connection = Connection { stream, context, link, bell, input, heard, draining: false };
+    let mut connection = Connection { stream, context, link, bell, input, heard };
     let end = connection.run().await;
     connection.close(&end, peer).await;
 }
@@ -156,7 +154,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.input.reserve(READ_BYTES);
         tokio::select! {
             biased;
-            () = self.context.drain.cancelled(), if !self.draining => self.draining = true,
+            // Whoever has a session is rung: a turn of before the drain must not be waited for.
+            () = self.context.drain.cancelled(), if !self.link.is_open() => return Err(End::Draining),
             () = self.bell.notified() => {}
             read = self.stream.read_buf(&mut self.input) => some(read)?,
             () = sleep_until(deadline) => return Err(late),
@@ -172,7 +171,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         tokio::select! {
             biased;
-            () = self.context.drain.cancelled(), if !self.draining => self.draining = true,
             () = self.bell.notified() => {}
             read = self.stream.read_buf(&mut self.input), if reads => some(read)?,
         }
