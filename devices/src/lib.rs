@@ -6,6 +6,7 @@ pub mod decode;
 pub mod framing;
 mod hand;
 mod intake;
+mod learned;
 mod letters;
 pub mod listener;
 pub mod mqtt;

@@ -100,14 +100,14 @@ impl Link {
             match self.step(stock, &input[done..], now) {
                 Ok(Some(Step::Took(bytes))) => done += bytes,
                 Ok(Some(Step::NoRoom)) => {
-                    stock.when_room(&self.bell);
+                    stock.when_room();
                     break Turn::Waits;
                 }
                 Ok(None) => break Turn::Reads,
                 Err(end) => break Turn::Ends(end),
             }
         };
-        if let Err(end) = self.answer(stock, now.durable)
+        if let Err(end) = self.answer(stock, now)
             && !matches!(turn, Turn::Ends(_))
         {
             turn = Turn::Ends(end);
@@ -174,14 +174,13 @@ impl Link {
             }
             Phase::Open(ticket) => {
                 let ticket = *ticket;
-                if self.version == Some(Version::V311) && stock.is_full(ticket) {
-                    self.hand_over(stock, ticket, now.durable);
+                let max = stock.waiting_max(self.version.unwrap_or(Version::V311));
+                let Some(peer) = stock.sessions.peer(ticket) else { return Some(Turn::Ends(End::TakenOver)) };
+                if peer.session.waiting() < max {
+                    return None;
                 }
-                if stock.sessions.peer(ticket).is_none() {
-                    return Some(Turn::Ends(End::TakenOver));
-                }
-                // MQTT 3.1.1 tells no window: it is kept by not reading on.
-                (self.version == Some(Version::V311) && stock.is_full(ticket)).then_some(Turn::Waits)
+                self.hand_over(stock, ticket, now);
+                (self.waiting(stock) >= max).then_some(Turn::Waits)
             }
             Phase::New | Phase::Over => None,
         }
@@ -297,17 +296,18 @@ impl Link {
     }
 
     /// Hands over the answers that may go.
-    fn answer(&mut self, stock: &mut Stock, durable: u64) -> Result<(), End> {
+    fn answer(&mut self, stock: &mut Stock, now: Now) -> Result<(), End> {
         let Phase::Open(ticket) = self.phase else { return Ok(()) };
-        if self.hand_over(stock, ticket, durable) { Ok(()) } else { Err(End::TakenOver) }
+        if self.hand_over(stock, ticket, now) { Ok(()) } else { Err(End::TakenOver) }
     }
 
     /// False where the session is another connection's.
-    fn hand_over(&mut self, stock: &mut Stock, ticket: Ticket, durable: u64) -> bool {
+    fn hand_over(&mut self, stock: &mut Stock, ticket: Ticket, now: Now) -> bool {
         let Some(peer) = stock.sessions.peer(ticket) else { return false };
         let version = self.version.unwrap_or(Version::V311);
+        peer.session.learn(now.durable, now.wall);
         while self.out.len() < UNREAD_BYTES_MAX
-            && let Some(next) = peer.session.next(durable)
+            && let Some(next) = peer.session.next(now.durable)
         {
             answer::acknowledge(&mut self.out, next.kind as u8, version, next.id, next.code);
             peer.session.handed();

@@ -73,11 +73,11 @@ impl Source {
         let Source { options, decoder, handle } = self;
         let mut sessions = Sessions::new(options.connections_max, options.sessions_max);
         let (register, list) = (intake.register().unwrap_or_default(), intake.state().unwrap_or_default());
-        if !stored::restore(&mut sessions, &register, &list) {
+        let timed = decoder.reads_time();
+        if !stored::restore(&mut sessions, &register, &list, timed) {
             let what = "stored sessions are unknown: devices begin anew, and what they send again may be stored twice";
             tracing::warn!(source = handle.name(), "{what}");
         }
-        let timed = decoder.reads_time();
         let shared = Shared::new(Stock::new(&options, Hand::new(handle.name(), decoder), sessions, timed));
         let commits = Commits::new(shared.clone(), intake.clone(), handle.clone(), options.linger);
         let commits = AbortOnDropHandle::new(tokio::spawn(commits.run()));

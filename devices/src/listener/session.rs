@@ -7,10 +7,9 @@
 //! where the bytes hold a time of their own, so that another message would have others.
 
 use super::end::End;
+use crate::learned::Learned;
 use std::collections::{HashMap, VecDeque};
-
-/// The same count of waiting messages at so many parcels in a row is the device's window (MQTT 3.1.1 tells none).
-const LEARNED_AFTER: u32 = 3;
+use tidegate_record::Wall;
 
 /// A device's messages under way.
 #[derive(Debug, Default)]
@@ -20,23 +19,18 @@ pub(super) struct Session {
     /// So many from the front are handed to the connection.
     handed: usize,
     held: HashMap<u16, Held>,
-    /// QoS 1 messages whose PUBACK was written, oldest first.
-    acked: VecDeque<(u16, u64)>,
+    /// Ids and hashes of QoS 1 messages whose PUBACK was written, oldest first.
+    acked: VecDeque<(u16, u32)>,
     /// Messages taken or recognised.
     stamp: u64,
     /// Stamps of earlier connections are lower.
     connection: u64,
+    /// First deliveries on this connection.
+    fresh: usize,
     /// PUBLISH at QoS 1 or 2 on this connection, without the answer that ends it.
     under_way: usize,
     unreleased: usize,
     learned: Learned,
-}
-
-#[derive(Debug, Default)]
-struct Learned {
-    size: Option<usize>,
-    last: usize,
-    times: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +71,6 @@ enum Stage {
     Taken,
     /// Taken by an earlier run.
     Restored,
-    /// Its PUBACK was written.
-    Acked,
     /// Its PUBREL came; the parcel that forgets it.
     Released(u64),
 }
@@ -122,7 +114,6 @@ impl Sent {
         same && match held.stage {
             Stage::Taken => true,
             Stage::Restored => self.qos_2 || self.timed,
-            Stage::Acked => self.timed,
             Stage::Released(_) => false,
         }
     }
@@ -132,19 +123,23 @@ impl Session {
     /// The device is connected anew: what was not answered comes again.
     pub fn begin(&mut self) {
         self.answers.clear();
-        (self.handed, self.under_way, self.connection) = (0, 0, self.stamp);
+        (self.handed, self.under_way, self.fresh, self.connection) = (0, 0, 0, self.stamp);
     }
 
     /// A message arrived.
     pub fn arrive(&mut self, sent: Sent) -> Result<Arrival, End> {
-        let Some(held) = self.held.get_mut(&sent.id) else { return Ok(Arrival::New) };
+        let Some(held) = self.held.get_mut(&sent.id) else {
+            if !(sent.dup && sent.timed && !sent.qos_2 && self.acked.contains(&(sent.id, sent.hash))) {
+                return Ok(Arrival::New);
+            }
+            self.under_way += 1;
+            self.answers.push_back(Answer { kind: Kind::Ack, id: sent.id, code: 0, parcel: 0, stamp: 0 });
+            return Ok(Arrival::Again);
+        };
         let here = held.stamp > self.connection;
         if sent.is(held) {
             self.stamp += 1;
             held.stamp = self.stamp;
-            if held.stage == Stage::Acked {
-                held.stage = Stage::Taken;
-            }
             if !(here && sent.qos_2) {
                 self.under_way += 1;
             }
@@ -158,8 +153,16 @@ impl Session {
         Ok(Arrival::New)
     }
 
-    /// Puts a message on the list that was taken into parcel `parcel`; 0: it is answered at once.
-    pub fn push(&mut self, sent: Sent, parcel: u64, answer_after: u64) {
+    /// Puts a message on the list that was taken into parcel `parcel`; 0: it is answered at once. The device has at most
+    /// `told` under way.
+    pub fn push(&mut self, sent: Sent, parcel: u64, answer_after: u64, told: usize) {
+        if !sent.dup {
+            self.fresh += 1;
+            // A whole window of first deliveries later, everything unacknowledged has been sent again before.
+            if self.fresh == told {
+                self.held.retain(|_, held| held.qos_2 || held.stamp > self.connection);
+            }
+        }
         self.stamp += 1;
         let stamp = self.stamp;
         let held = Held { hash: sent.hash, parcel, stamp, qos_2: sent.qos_2, stage: Stage::Taken };
@@ -168,9 +171,6 @@ impl Session {
         self.unreleased += usize::from(sent.qos_2);
         self.under_way += 1;
         self.answers.push_back(Answer { kind: sent.kind(), id: sent.id, code: 0, parcel: answer_after, stamp });
-        if self.learned.size.is_some_and(|size| self.waiting() > size) {
-            (self.learned.size, self.learned.times) = (None, 0);
-        }
     }
 
     /// Puts a message on the list that is refused with `code`.
@@ -188,6 +188,8 @@ impl Session {
             Some(held) if held.is_unreleased() => {
                 held.stage = Stage::Released(parcel);
                 self.unreleased -= 1;
+                self.stamp += 1;
+                held.stamp = self.stamp;
                 (answer.parcel, answer.stamp, forget) = (parcel, held.stamp, true);
             }
             // It was sent again, on another connection.
@@ -219,22 +221,19 @@ impl Session {
     /// Everything that was handed over is written. Of QoS 1 at most `recent_max` are still known from now on.
     pub fn written(&mut self, recent_max: usize) {
         for answer in self.answers.drain(..std::mem::take(&mut self.handed)) {
-            let Some(held) = self.held.get_mut(&answer.id).filter(|held| held.stamp == answer.stamp) else { continue };
-            match answer.kind {
-                Kind::Ack => {
-                    held.stage = Stage::Acked;
-                    self.acked.push_back((answer.id, answer.stamp));
-                }
-                Kind::Comp => drop(self.held.remove(&answer.id)),
-                Kind::Rec => {}
+            // What was taken has a stamp, and a message of an earlier run none.
+            let is_of = |held: &Held| answer.stamp > 0 && held.stamp == answer.stamp;
+            if answer.kind == Kind::Rec || !self.held.get(&answer.id).is_some_and(is_of) {
+                continue;
+            }
+            if let Some(held) = self.held.remove(&answer.id)
+                && answer.kind == Kind::Ack
+            {
+                self.acked.push_back((answer.id, held.hash));
             }
         }
-        while self.acked.len() > recent_max {
-            let Some((id, stamp)) = self.acked.pop_front() else { break };
-            if self.held.get(&id).is_some_and(|held| held.stamp == stamp && held.stage == Stage::Acked) {
-                self.held.remove(&id);
-            }
-        }
+        let over = self.acked.len().saturating_sub(recent_max);
+        self.acked.drain(..over);
     }
 
     /// Messages that wait for their answer.
@@ -254,17 +253,18 @@ impl Session {
 
     /// Whether the device waits for a commit: its whole window, of at most `told` messages, waits for one.
     pub fn is_full(&self, told: usize) -> bool {
-        self.waiting() >= self.learned.size.unwrap_or(told).min(told)
+        self.waiting() >= self.learned.size().unwrap_or(told).min(told)
     }
 
-    /// A parcel is made: what waits now may be the device's whole window.
-    pub fn learn(&mut self) {
-        let waiting = self.waiting();
-        let Learned { size, last, times } = &mut self.learned;
-        *times = if waiting == *last { *times + 1 } else { 1 };
-        *last = waiting;
-        if *times >= LEARNED_AFTER && waiting > 0 {
-            *size = Some(waiting);
+    /// A message was put on the list.
+    pub fn came(&mut self, wall: Wall) {
+        self.learned.came(self.waiting(), wall);
+    }
+
+    /// Answers may go with everything up to parcel `durable` on disk: what waits now may be the device's whole window.
+    pub fn learn(&mut self, durable: u64, wall: Wall) {
+        if self.next(durable).is_some() {
+            self.learned.answers(self.waiting(), wall);
         }
     }
 

@@ -182,11 +182,6 @@ impl Sessions {
         self.all.iter().map(|(&number, peer)| (number, peer))
     }
 
-    /// Sessions of devices that are connected.
-    pub fn connected_mut(&mut self) -> impl Iterator<Item = &mut Session> {
-        self.all.values_mut().filter(|peer| peer.connection.is_some()).map(|peer| &mut peer.session)
-    }
-
     /// Takes a session of the register.
     pub fn restore(&mut self, number: u32, client_id: String, expiry: u32) {
         self.last = self.last.max(number);

@@ -2,14 +2,13 @@
 
 use super::filter::Filters;
 use super::session::{Arrival, Sent};
-use super::sessions::{Bell, Opened, Sessions, Ticket, Wanted};
+use super::sessions::{Opened, Sessions, Ticket, Wanted};
 use super::stored;
 use super::wire::{Publish, Qos, Version};
 use super::{Options, end::End};
 use crate::hand::Hand;
 use crate::letters::Cause;
 use crate::{Ack, Handle, Parcel, commits};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tidegate_record::Wall;
@@ -40,8 +39,8 @@ pub(super) struct Stock {
     register: Register,
     /// QoS 2 messages were released: the stored list must forget them.
     forgets: bool,
-    /// Connections that wait for room in the hand.
-    stuck: Vec<Bell>,
+    /// Connections wait for room in the hand.
+    stuck: bool,
     /// A device waits with its whole window.
     hurry: bool,
     redelivered: u64,
@@ -79,7 +78,7 @@ impl Stock {
             closed: false,
             register: Register::Stored,
             forgets: false,
-            stuck: Vec::new(),
+            stuck: false,
             hurry: false,
             redelivered: 0,
             waiting: 0,
@@ -191,8 +190,9 @@ impl Stock {
             }
         };
         let parcel = if stored { number } else { 0 };
-        session.push(sent, parcel, if self.ack == Ack::OnReceive { 0 } else { parcel });
-        self.hurry |= session.is_full(self.receive_max);
+        session.push(sent, parcel, if self.ack == Ack::OnReceive { 0 } else { parcel }, self.receive_max);
+        session.came(wall);
+        self.hurry |= self.ack == Ack::OnStore && session.is_full(self.receive_max);
         Ok(Taken::Yes)
     }
 
@@ -209,17 +209,19 @@ impl Stock {
         Ok(())
     }
 
-    /// Whether as many messages of a connection wait for their answers as may.
-    pub fn is_full(&mut self, ticket: Ticket) -> bool {
-        let max = self.receive_max;
-        self.sessions.peer(ticket).is_some_and(|peer| peer.session.waiting() >= max)
+    /// How many answers of a connection may wait: no more is read of a device that waits for so many.
+    pub fn waiting_max(&self, version: Version) -> usize {
+        match version {
+            // It tells no window: it is kept by not reading on.
+            Version::V311 => self.receive_max,
+            // Beside what it may send, it may release what an earlier connection sent.
+            Version::V5 => 2 * self.receive_max,
+        }
     }
 
-    /// Rings `bell` when there may be room in hand.
-    pub fn when_room(&mut self, bell: &Bell) {
-        if !self.stuck.iter().any(|other| Arc::ptr_eq(other, bell)) {
-            self.stuck.push(bell.clone());
-        }
+    /// Rings when there may be room in hand.
+    pub fn when_room(&mut self) {
+        self.stuck = true;
     }
 
     /// Whether there is something to hand over that was not when the connection began its turn, or in a hurry.
@@ -276,9 +278,10 @@ impl commits::Stock for Stock {
             self.register = Register::Stored;
         }
         parcel.state = Some(stored::list(&self.sessions, number));
-        self.sessions.connected_mut().for_each(|session| session.learn());
         (self.forgets, self.hurry) = (false, false);
-        self.stuck.drain(..).for_each(|bell| bell.notify_one());
+        if std::mem::take(&mut self.stuck) {
+            self.sessions.ring_all();
+        }
     }
 
     fn settled(&mut self, durable: u64) {

@@ -44,12 +44,14 @@ pub(super) fn list(sessions: &Sessions, parcel: u64) -> Vec<u8> {
 }
 
 /// Takes register and list of an earlier run. False where they are no such bytes: then nothing is taken.
-pub(super) fn restore(sessions: &mut Sessions, register: &[u8], list: &[u8]) -> bool {
+///
+/// At QoS 1 a message is known again only by a time of its own: without `timed` none is taken, for it would stay.
+pub(super) fn restore(sessions: &mut Sessions, register: &[u8], list: &[u8], timed: bool) -> bool {
     let (Some(register), Some(list)) = (read_register(register), read_list(list)) else { return false };
     for (number, expiry, client_id) in register {
         sessions.restore(number, client_id, expiry);
     }
-    for (number, known) in list {
+    for (number, known) in list.into_iter().filter(|(_, known)| known.qos_2 || timed) {
         // The session of a message may have gone meanwhile.
         if let Some(session) = sessions.numbered(number) {
             session.restore(known);
@@ -130,12 +132,12 @@ mod tests {
             let peer = before.peer(ticket).unwrap();
             for (id, qos_2, parcel) in [(7, false, 1), (65_535, true, 2), (9, true, 3)] {
                 let sent = Sent { id, qos_2, dup: false, hash: u32::from(id) * 7_777, timed: true };
-                peer.session.push(sent, parcel, parcel);
+                peer.session.push(sent, parcel, parcel, 100);
             }
         }
         let (register, list) = (register(&before), list(&before, 2));
         let mut after = sessions();
-        assert!(restore(&mut after, &register, &list));
+        assert!(restore(&mut after, &register, &list, true));
         let mut seen: Vec<_> = after.iter().map(|(_, peer)| (&*peer.client_id, peer.expiry)).collect();
         seen.sort_unstable();
         assert_eq!(seen, [("a", 60), ("ä", u32::MAX)], "the other ends with its connection");
@@ -146,6 +148,9 @@ mod tests {
             assert_eq!(known.iter().map(|k| (k.id, k.qos_2)).collect::<Vec<_>>(), expected);
             assert!(known.iter().all(|k| k.hash == u32::from(k.id) * 7_777));
         }
+        let mut untimed = sessions();
+        assert!(restore(&mut untimed, &register, &list, false));
+        assert!(untimed.iter().all(|(_, peer)| peer.session.known(0).map(|known| known.id).eq([65_535])));
     }
 
     proptest! {
@@ -156,7 +161,7 @@ mod tests {
         ) {
             let with = |mut bytes: Vec<u8>| { bytes.insert(0, VERSION); bytes };
             let mut after = sessions();
-            if !restore(&mut after, &with(register), &with(list)) {
+            if !restore(&mut after, &with(register), &with(list), true) {
                 prop_assert_eq!(after.iter().count(), 0);
             }
         }

@@ -173,6 +173,9 @@ impl Reader {
         }
         let mut stock = self.shared.stock();
         self.acks_left = false;
+        if self.options.ack == Ack::OnStore && durable > self.released {
+            stock.window.learn(durable, self.intake.wall());
+        }
         while let Some((packet_id, qos_2)) = stock.window.next_ack(durable) {
             let qos = if qos_2 { Qos::ExactlyOnce } else { Qos::AtLeastOnce };
             if !self.client.ack(packet_id, qos) {

@@ -78,7 +78,10 @@ impl Stock {
         }
         let number = self.hand.number();
         match self.hand.take(Some(&topic), &topic, payload, wall) {
-            true => self.window.push(sent, number),
+            true => {
+                self.window.push(sent, number);
+                self.window.came(wall);
+            }
             false => self.window.push_ignored(sent),
         }
     }
@@ -118,7 +121,6 @@ impl commits::Stock for Stock {
 
     fn seal(&mut self, number: u64, parcel: &mut Parcel) {
         if self.acknowledges {
-            self.window.learn();
             parcel.state = Some(self.window.state(number));
         }
     }

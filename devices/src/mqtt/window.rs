@@ -10,13 +10,12 @@
 //! At QoS 2 the acknowledgement is a PUBREC, and the message stays known behind it: the broker may not use the id again
 //! before it has sent PUBREL, however often the connection breaks.
 
+use crate::learned::Learned;
 use std::collections::{BTreeMap, VecDeque};
+use tidegate_record::Wall;
 
 /// The first byte of the stored list.
 const STATE_VERSION: u8 = 1;
-
-/// The same count of waiting messages at so many parcels in a row is the broker's window (MQTT 3.1.1 does not tell).
-const LEARNED_AFTER: u32 = 3;
 
 /// The unacknowledged messages of a source.
 #[derive(Debug)]
@@ -55,13 +54,13 @@ struct Known {
 pub(super) enum Size {
     /// We told it (MQTT 5).
     Told(usize),
-    /// It is learned.
-    Learned { size: Option<usize>, last: usize, times: u32 },
+    /// It is learned (MQTT 3.1.1 does not tell).
+    Learned(Learned),
 }
 
 impl Size {
     pub fn unknown() -> Self {
-        Size::Learned { size: None, last: 0, times: 0 }
+        Size::Learned(Learned::default())
     }
 }
 
@@ -122,11 +121,6 @@ impl Window {
     /// Puts a message that was taken into parcel `parcel` on the list.
     pub fn push(&mut self, sent: Sent, parcel: u64) {
         self.entries.push_back(Entry::of(sent, parcel, true));
-        if let Size::Learned { size, times, .. } = &mut self.size
-            && size.is_some_and(|size| self.entries.len() - self.handed > size)
-        {
-            (*size, *times) = (None, 0);
-        }
     }
 
     /// Puts a message that leaves nothing to store on the list: it is acknowledged in its turn.
@@ -185,22 +179,28 @@ impl Window {
 
     /// Whether the broker waits for a commit: its whole window waits for one.
     pub fn is_full(&self) -> bool {
-        let waiting = self.entries.len() - self.handed;
         match self.size {
-            Size::Told(size) => waiting >= size,
-            Size::Learned { size, .. } => size.is_some_and(|size| waiting >= size),
+            Size::Told(size) => self.waiting() >= size,
+            Size::Learned(learned) => learned.size().is_some_and(|size| self.waiting() >= size),
         }
     }
 
-    /// A parcel is made: what waits now may be the broker's whole window.
-    pub fn learn(&mut self) {
-        let waiting = self.entries.len() - self.handed;
-        if let Size::Learned { size, last, times } = &mut self.size {
-            *times = if waiting == *last { *times + 1 } else { 1 };
-            *last = waiting;
-            if *times >= LEARNED_AFTER && waiting > 0 {
-                *size = Some(waiting);
-            }
+    /// A message was put on the list.
+    pub fn came(&mut self, wall: Wall) {
+        let waiting = self.waiting();
+        if let Size::Learned(learned) = &mut self.size {
+            learned.came(waiting, wall);
+        }
+    }
+
+    /// Acks may go with everything up to parcel `durable` on disk: what waits now may be the broker's whole window.
+    pub fn learn(&mut self, durable: u64, wall: Wall) {
+        let waiting = self.waiting();
+        let goes = self.next_ack(durable).is_some();
+        if let Size::Learned(learned) = &mut self.size
+            && goes
+        {
+            learned.answers(waiting, wall);
         }
     }
 
@@ -242,11 +242,16 @@ impl Window {
         true
     }
 
+    /// Messages whose ack was not handed over.
+    fn waiting(&self) -> usize {
+        self.entries.len() - self.handed
+    }
+
     fn forget_after(&self) -> usize {
         match self.size {
             Size::Told(size) => size,
             // No broker has more under way.
-            Size::Learned { .. } => usize::from(u16::MAX),
+            Size::Learned(_) => usize::from(u16::MAX),
         }
     }
 }

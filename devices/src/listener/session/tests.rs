@@ -20,7 +20,7 @@ fn answers(session: &mut Session, durable: u64) -> Vec<(u8, u16)> {
 
 fn taken(session: &mut Session, sent: Sent, parcel: u64) {
     assert_eq!(session.arrive(sent), Ok(Arrival::New));
-    session.push(sent, parcel, parcel);
+    session.push(sent, parcel, parcel, 256);
 }
 
 #[test]
@@ -120,12 +120,74 @@ fn a_restart_knows_what_is_durable_and_not_answered_in_full() {
 }
 
 #[test]
-fn a_window_that_is_always_as_full_is_the_whole_of_it() {
+fn a_window_that_is_as_full_each_time_answers_go_is_the_whole_of_it() {
     let mut session = Session::default();
-    (1..=20).for_each(|id| taken(&mut session, Sent { id, ..MESSAGE }, 1));
-    assert!(!session.is_full(256));
-    (0..3).for_each(|_| session.learn());
-    assert!(session.is_full(256));
-    taken(&mut session, Sent { id: 21, ..MESSAGE }, 2);
+    let mut wall = Wall { micros: 0, trusted: true };
+    let mut round = |session: &mut Session, pause_micros: i64| {
+        wall.micros += pause_micros;
+        for id in 1..=20 {
+            taken(session, Sent { id, ..MESSAGE }, 1);
+            session.came(wall);
+        }
+        let was_full = session.is_full(256);
+        // Parcels of other devices, with nothing for this one.
+        (0..10).for_each(|_| session.learn(0, wall));
+        session.learn(1, wall);
+        assert_eq!(answers(session, 1).len(), 20);
+        was_full
+    };
+    assert!((0..10).all(|_| !round(&mut session, 1_000_000)), "it does not wait for its answers");
+    assert_eq!([0; 4].map(|_| round(&mut session, 1_000)), [false, false, false, true]);
+    (1..=21).for_each(|id| taken(&mut session, Sent { id, ..MESSAGE }, 2));
+    session.came(Wall { micros: 0, trusted: true });
     assert!(!session.is_full(256), "there was more than learned");
+}
+
+#[test]
+fn what_was_acknowledged_is_known_by_little_and_only_for_a_while() {
+    let timed = |id| Sent { id, timed: true, ..MESSAGE };
+    let mut session = Session::default();
+    for id in 1..=100 {
+        taken(&mut session, timed(id), 1);
+        assert_eq!(answers(&mut session, 1), [(0x40, id)]);
+    }
+    assert_eq!((session.held.len(), session.acked.len()), (0, 8));
+    session.begin();
+    assert_eq!(session.arrive(again(timed(92))), Ok(Arrival::New));
+    assert_eq!(session.arrive(again(timed(93))), Ok(Arrival::Again));
+    assert_eq!((session.under_way(), answers(&mut session, 0)), (1, vec![(0x40, 93)]));
+}
+
+#[test]
+fn a_window_of_first_deliveries_later_nothing_else_comes_again() {
+    let mut session = Session::default();
+    taken(&mut session, Sent { id: 1, ..MESSAGE }, 1);
+    taken(&mut session, Sent { id: 2, ..TWICE }, 1);
+    session.begin();
+    for id in 3..=4 {
+        assert_eq!(session.known(1).count(), usize::from(id) - 1);
+        session.push(Sent { id, ..MESSAGE }, 1, 1, 2);
+    }
+    let mut known: Vec<_> = session.known(1).map(|known| known.id).collect();
+    known.sort_unstable();
+    assert_eq!(known, [2, 3, 4], "at QoS 2 until its release, and what came on this connection");
+}
+
+#[test]
+fn an_answer_that_is_of_no_message_forgets_none() {
+    let mut session = Session::default();
+    session.restore(Known { id: 7, hash: 77, qos_2: false });
+    session.refuse(Sent { hash: 1, ..MESSAGE }, 0x87);
+    assert_eq!(answers(&mut session, 0), [(0x40, 7)]);
+    assert_eq!(session.known(0).count(), 1);
+}
+
+#[test]
+fn a_message_of_an_earlier_run_is_forgotten_when_it_is_released() {
+    let mut session = Session::default();
+    session.restore(Known { id: 7, hash: 77, qos_2: true });
+    session.begin();
+    assert!(session.release(7, 3));
+    assert_eq!((answers(&mut session, 2), answers(&mut session, 3)), (vec![], vec![(0x70, 7)]));
+    assert_eq!((session.held.len(), session.unreleased()), (0, 0));
 }
