@@ -7,6 +7,7 @@ pub mod framing;
 mod hand;
 mod intake;
 mod learned;
+mod leb128;
 mod letters;
 pub mod listener;
 pub mod mqtt;

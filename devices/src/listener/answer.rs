@@ -1,6 +1,7 @@
 //! What a device is answered, as bytes.
 
 use super::wire::Version;
+use crate::leb128;
 
 /// Longest reason a device is told.
 const REASON_BYTES_MAX: usize = 200;
@@ -44,7 +45,7 @@ pub(super) fn welcome_v5(out: &mut Vec<u8>, session_present: bool, terms: &Terms
     // No subscription identifiers, no shared subscriptions: there are no subscriptions.
     properties.extend_from_slice(&[41, 0, 42, 0]);
     let mut body = vec![session_present.into(), 0];
-    varint(&mut body, properties.len());
+    leb128::put(&mut body, properties.len() as u64);
     body.extend_from_slice(&properties);
     packet(out, 0x20, &body);
 }
@@ -115,7 +116,7 @@ fn reason_string(body: &mut Vec<u8>, reason: &str, room: usize) {
         body.push(0);
         return;
     }
-    varint(body, 3 + end);
+    leb128::put(body, 3 + end as u64);
     body.push(31);
     text(body, &reason[..end]);
 }
@@ -125,16 +126,8 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn varint(out: &mut Vec<u8>, mut value: usize) {
-    while value > 0x7f {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn packet(out: &mut Vec<u8>, first: u8, body: &[u8]) {
     out.push(first);
-    varint(out, body.len());
+    leb128::put(out, body.len() as u64);
     out.extend_from_slice(body);
 }

@@ -1,6 +1,7 @@
 //! The body of a packet, read from its front with every length checked.
 
 use super::end::End;
+use crate::leb128;
 
 /// What is left of a packet.
 #[derive(Debug, Clone, Copy)]
@@ -76,14 +77,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A variable byte integer and its length, where all of it is here.
+/// A variable byte integer (LEB128 of at most four bytes) and its length, where all of it is here.
 pub(super) fn varint(bytes: &[u8]) -> Result<Option<(usize, usize)>, End> {
-    let mut value = 0;
-    for (at, &byte) in bytes.iter().enumerate().take(4) {
-        value |= usize::from(byte & 0x7f) << (7 * at);
-        if byte < 0x80 {
-            return Ok(Some((value, at + 1)));
-        }
+    let four = &bytes[..bytes.len().min(4)];
+    let mut rest = four;
+    match leb128::take(&mut rest) {
+        Some(value) => Ok(Some((value as usize, four.len() - rest.len()))),
+        None if four.len() < 4 => Ok(None),
+        None => Err(End::Malformed("a length of more than four bytes")),
     }
-    if bytes.len() < 4 { Ok(None) } else { Err(End::Malformed("a length of more than four bytes")) }
 }

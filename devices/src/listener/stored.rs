@@ -9,6 +9,7 @@
 
 use super::session::Known;
 use super::sessions::Sessions;
+use crate::leb128::{put, take};
 
 /// The first byte of both; an MQTT client source's list begins with 1.
 const VERSION: u8 = 0x10;
@@ -90,26 +91,6 @@ fn read_list(bytes: &[u8]) -> Option<Vec<(u32, Known)>> {
         }
     }
     Some(out)
-}
-
-fn put(bytes: &mut Vec<u8>, mut value: u64) {
-    while value > 0x7f {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-fn take(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for (at, &byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f).checked_shl(7 * at as u32)?;
-        if byte < 0x80 {
-            *bytes = &bytes[at + 1..];
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

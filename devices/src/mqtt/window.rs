@@ -11,6 +11,7 @@
 //! before it has sent PUBREL, however often the connection breaks.
 
 use crate::learned::Learned;
+use crate::leb128;
 use std::collections::{BTreeMap, VecDeque};
 use tidegate_record::Wall;
 
@@ -213,12 +214,8 @@ impl Window {
         let mut before = 0u16;
         for (id, hash, _) in known.chain(entries).filter(|&(.., of)| of <= parcel) {
             let step = id.wrapping_sub(before.wrapping_add(1)) as i16;
-            let mut zigzag = ((step << 1) ^ (step >> 15)) as u16;
-            while zigzag >= 0x80 {
-                bytes.push(zigzag as u8 | 0x80);
-                zigzag >>= 7;
-            }
-            bytes.push(zigzag as u8);
+            let zigzag = ((step << 1) ^ (step >> 15)) as u16;
+            leb128::put(&mut bytes, zigzag.into());
             bytes.extend_from_slice(&hash.to_le_bytes());
             before = id;
         }
@@ -231,8 +228,8 @@ impl Window {
         let mut known = BTreeMap::new();
         let mut before = 0u16;
         while !rest.is_empty() {
-            let Some((zigzag, after)) = varint(rest) else { return false };
-            let Some((hash, after)) = after.split_first_chunk::<4>() else { return false };
+            let Some(Ok(zigzag)) = leb128::take(&mut rest).map(u16::try_from) else { return false };
+            let Some((hash, after)) = rest.split_first_chunk::<4>() else { return false };
             let step = (zigzag >> 1) ^ (zigzag & 1).wrapping_neg();
             before = before.wrapping_add(1).wrapping_add(step);
             known.insert(before, Known { hash: u32::from_le_bytes(*hash), parcel: 0 });
@@ -260,17 +257,6 @@ impl Entry {
     fn of(sent: Sent, parcel: u64, stored: bool) -> Self {
         Entry { packet_id: sent.packet_id, hash: sent.hash, parcel, qos_2: sent.qos_2, stored }
     }
-}
-
-fn varint(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    let mut value = 0u32;
-    for (at, &byte) in bytes.iter().enumerate().take(3) {
-        value |= u32::from(byte & 0x7f) << (7 * at);
-        if byte < 0x80 {
-            return Some((u16::try_from(value).ok()?, &bytes[at + 1..]));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
