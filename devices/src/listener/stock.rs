@@ -236,13 +236,14 @@ impl Stock {
 
     /// Reports what happened since the last call.
     pub fn report(&mut self, handle: &Handle) {
-        self.hand.report(handle);
         let counts = handle.counts();
         counts.unacked.store(self.waiting as u64, Ordering::Relaxed);
         counts.connections.store(self.sessions.connected() as u64, Ordering::Relaxed);
         if self.redelivered > 0 {
             counts.redelivered.fetch_add(std::mem::take(&mut self.redelivered), Ordering::Relaxed);
         }
+        // Last: whoever sees a frame counted sees it unacknowledged too.
+        self.hand.report(handle);
     }
 }
 

@@ -93,12 +93,13 @@ impl Stock {
 
     /// Reports what happened since the last call.
     pub fn report(&mut self, handle: &Handle) {
-        self.hand.report(handle);
         let counts = handle.counts();
         counts.unacked.store(self.window.len() as u64, Ordering::Relaxed);
         if self.redelivered > 0 {
             counts.redelivered.fetch_add(std::mem::take(&mut self.redelivered), Ordering::Relaxed);
         }
+        // Last: whoever sees a frame counted sees it unacknowledged too.
+        self.hand.report(handle);
     }
 }
 
