@@ -16,7 +16,7 @@ pub(crate) struct Letters {
 /// Why a frame is set aside.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cause<'a> {
-    /// `frame`, `decode` or `time`.
+    /// `frame`, `decode`, `time` or `topic`.
     pub stage: &'a str,
     /// A sentence.
     pub reason: &'a str,

@@ -150,6 +150,13 @@ impl Device {
         self.send(&packet).await;
     }
 
+    /// Publishes at QoS 0.
+    async fn publish_at_once(&mut self, number: usize) {
+        let payload = common::reading(number);
+        let header = [0x30, (3 + payload.len()) as u8, 0, 1, b't'];
+        self.send(&[&header, payload.as_bytes()].concat()).await;
+    }
+
     async fn read(&mut self, bytes: usize) -> Vec<u8> {
         let mut read = vec![0; bytes];
         let all = self.0.read_exact(&mut read);
@@ -227,6 +234,36 @@ async fn a_drain_does_not_wait_for_who_says_nothing() {
         let drained = tokio::time::timeout(DEADLINE, source.drain()).await;
         assert_eq!(drained.expect("the door closes").state, State::Stopped);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_says_all_it_has_and_goes_is_heard_to_the_end() {
+    let (options, custody) = (options(), Custody::holding());
+    let source = listening(&options, &custody).await;
+    let mut device = Device::to(&options).await;
+    let will = common::reading(9);
+    let mut connect = b"\x10\0\0\x04MQTT\x04\x04\0\0\0\x01a\0\x01t\0".to_vec();
+    connect.push(will.len() as u8);
+    connect.extend_from_slice(will.as_bytes());
+    connect[1] = (connect.len() - 2) as u8;
+    device.send(&connect).await;
+    for number in 1..4 {
+        device.publish_at_once(number).await;
+    }
+    device.send(&[0xe0, 0]).await;
+    drop(device);
+    // Its session waits for the store. Others come and go meanwhile, so its end is seen.
+    for _ in 0..10 {
+        let mut other = Device::to(&options).await;
+        other.send(b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01b").await;
+        assert_eq!(other.read(4).await, [0x20, 2, 0, 0]);
+        other.send(&[0xe0, 0]).await;
+        assert_eq!(other.closed().await, NOTHING);
+    }
+    custody.release();
+    eventually(|| custody.temps(), |t| *t == numbers(1..4)).await;
+    source.drain().await;
+    assert_eq!(custody.temps(), numbers(1..4), "it said goodbye: its will is not said");
 }
 
 #[tokio::test(flavor = "multi_thread")]

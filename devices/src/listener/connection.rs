@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,10 @@ const READ_BYTES: usize = 4 * 1024;
 const WAITING_BYTES_MAX: usize = 16 * 1024;
 /// A buffer that grew beyond this for a large packet is given back.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Room for packets beyond that, of all connections together: a connection with a large packet waits for its share.
+pub(super) const LARGE_BYTES_MAX: usize = 32 << 20;
+/// How long the store is waited for with what a device sent before it was gone.
+const GONE_MAX: Duration = Duration::from_secs(30);
 /// How long a device may take to read its answers.
 const WRITE_MAX: Duration = Duration::from_secs(30);
 /// How long it may take to hear why its connection ends.
@@ -40,6 +45,8 @@ pub(super) struct Context {
     pub began: Instant,
     /// Connections that ended for something wrong with the device.
     pub faults: AtomicU64,
+    /// A permit for each connection that may hold a large packet.
+    pub large: Arc<Semaphore>,
 }
 
 impl Context {
@@ -58,6 +65,10 @@ struct Connection<S> {
     input: BytesMut,
     /// When the last whole packet came.
     heard: Instant,
+    /// It may hold a large packet.
+    large: Option<OwnedSemaphorePermit>,
+    /// The device is gone, and until when the rest of what it sent is waited with.
+    gone: Option<(Instant, End)>,
 }
 
 /// Serves a connection until its end.
@@ -80,7 +91,7 @@ async fn serve_over<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAd
     let bell = Bell::default();
     let link = Link::new(context.options.clone(), bell.clone());
     let (input, heard) = (BytesMut::new(), Instant::now());
-    let mut connection = Connection { stream, context, link, bell, input, heard };
+    let mut connection = Connection { stream, context, link, bell, input, heard, large: None, gone: None };
     let end = connection.run().await;
     connection.close(&end, peer).await;
 }
@@ -119,6 +130,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.input.advance(done);
             self.heard = Instant::now();
         }
+        if self.input.len() <= KEPT_BYTES_MAX && self.large.take().is_some() {
+            self.input = BytesMut::from(&*self.input);
+        }
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES_MAX {
             self.input = BytesMut::new();
         }
@@ -139,40 +153,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(Err(error)) => return Err(End::Gone(error.to_string())),
             Err(_) => return Err(End::Unread),
         }
-        out.clear();
-        self.link.out = out;
+        if out.capacity() <= 2 * KEPT_BYTES_MAX {
+            out.clear();
+            self.link.out = out;
+        }
         self.link.written(&mut self.context.shared.stock());
         Ok(())
     }
 
     /// Waits for bytes, and for answers that may go meanwhile.
     async fn read(&mut self) -> Result<(), End> {
+        if let Some((_, end)) = self.gone.take() {
+            return Err(end);
+        }
         let (deadline, late) = match self.link.silence_max {
             Some(max) => (self.heard + max, End::Silent),
             None => (self.heard + self.context.options.connect_timeout, End::NoConnect),
         };
         self.input.reserve(READ_BYTES);
+        let waits = self.input.len() > KEPT_BYTES_MAX && self.large.is_none();
+        let large = self.context.large.clone();
         tokio::select! {
             biased;
             // Whoever has a session is rung: a turn of before the drain must not be waited for.
             () = self.context.drain.cancelled(), if !self.link.is_open() => return Err(End::Draining),
             () = self.bell.notified() => {}
-            read = self.stream.read_buf(&mut self.input) => some(read)?,
-            () = sleep_until(deadline) => return Err(late),
+            // That it had to wait is not the device's fault.
+            permit = large.acquire_owned(), if waits => (self.large, self.heard) = (permit.ok(), Instant::now()),
+            read = self.stream.read_buf(&mut self.input), if !waits => some(read)?,
+            () = sleep_until(deadline), if !waits => return Err(late),
         }
         Ok(())
     }
 
-    /// Waits for the store. Little more is read meanwhile, mostly to notice a device that has gone.
+    /// Waits for the store. Little more is read meanwhile, mostly to notice a device that has gone: what it sent before
+    /// is taken all the same.
     async fn wait(&mut self) -> Result<(), End> {
-        let reads = self.input.len() < WAITING_BYTES_MAX;
+        let reads = self.gone.is_none() && self.input.len() < WAITING_BYTES_MAX;
         if reads {
             self.input.reserve(READ_BYTES);
         }
+        let until = self.gone.as_ref().map_or_else(Instant::now, |(until, _)| *until);
         tokio::select! {
             biased;
             () = self.bell.notified() => {}
-            read = self.stream.read_buf(&mut self.input), if reads => some(read)?,
+            read = self.stream.read_buf(&mut self.input), if reads => match some(read) {
+                Err(end) if !self.input.is_empty() => self.gone = Some((Instant::now() + GONE_MAX, end)),
+                read => read?,
+            },
+            () = sleep_until(until), if self.gone.is_some() => return self.gone.take().map_or(Ok(()), |(_, end)| Err(end)),
         }
         self.heard = Instant::now();
         Ok(())
@@ -211,3 +240,6 @@ fn some(read: std::io::Result<usize>) -> Result<(), End> {
         Err(error) => Err(End::Gone(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests;

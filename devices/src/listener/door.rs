@@ -1,7 +1,7 @@
 //! The door: listens, and lets connections in.
 
 use super::Options;
-use super::connection::{self, Context};
+use super::connection::{self, Context, LARGE_BYTES_MAX};
 use super::stock::Stock;
 use super::tls;
 use crate::backoff::Backoff;
@@ -9,6 +9,7 @@ use crate::commits::Shared;
 use crate::{Handle, Intake, State};
 use rumqttc::tokio_rustls::TlsAcceptor;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Connections that have not introduced themselves, beside those of devices: more wait in the system's queue.
+/// Connections beside `connections_max`, for who has not introduced itself: more wait in the system's queue. Strangers may
+/// take the places of devices too, each for `connect_timeout`.
 const STRANGERS_MAX: usize = 64;
 /// How often sessions are looked through for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -39,8 +41,10 @@ impl Door {
         handle: Handle,
         drain: CancellationToken,
     ) -> Self {
-        let (options, began, faults) = (Arc::new(options), Instant::now(), Default::default());
-        Door { context: Arc::new(Context { options, shared, intake, handle, drain, began, faults }) }
+        let (began, faults) = (Instant::now(), Default::default());
+        let large = LARGE_BYTES_MAX / options.packet_bytes_max as usize;
+        let (options, large) = (Arc::new(options), Arc::new(Semaphore::new(large)));
+        Door { context: Arc::new(Context { options, shared, intake, handle, drain, began, faults, large }) }
     }
 
     /// Runs until drained, or until the store fails; then until every connection has ended.
@@ -71,18 +75,28 @@ impl Door {
         handle.works();
         let room = Arc::new(Semaphore::new(options.connections_max + STRANGERS_MAX));
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut refused = 0u64;
         loop {
             tokio::select! {
-                accepted = accept(&listener, &room) => {
-                    let Some((stream, peer, permit)) = accepted else { continue };
-                    let (context, tls) = (self.context.clone(), tls.clone());
-                    connections.spawn(async move {
-                        connection::serve(stream, peer, tls, context).await;
-                        drop(permit);
-                    });
-                }
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                biased;
                 _ = sweep.tick() => shared.stock().sweep(began.elapsed()),
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                accepted = accept(&listener, &room) => match accepted {
+                    Ok((stream, peer, permit)) => {
+                        let (context, tls) = (self.context.clone(), tls.clone());
+                        connections.spawn(async move {
+                            connection::serve(stream, peer, tls, context).await;
+                            drop(permit);
+                        });
+                    }
+                    Err(error) => {
+                        refused += 1;
+                        if refused.is_power_of_two() {
+                            tracing::warn!(source = handle.name(), %error, refused, "a connection could not be accepted");
+                        }
+                        tokio::time::sleep(REFUSED).await;
+                    }
+                },
             }
         }
     }
@@ -121,14 +135,8 @@ impl Door {
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, permit)),
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(REFUSED).await;
-            None
-        }
-    }
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
 }

@@ -6,6 +6,9 @@ use std::fmt;
 /// Most bytes of a will, with its topic.
 pub(super) const WILL_BYTES_MAX: usize = 16 * 1024;
 
+/// Longest client id: the register of all sessions is written with each new one.
+pub(super) const CLIENT_ID_BYTES_MAX: usize = 256;
+
 /// Why a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {

@@ -112,6 +112,10 @@ impl Link {
         {
             turn = Turn::Ends(end);
         }
+        // Nothing would ring for answers that may go and had no place.
+        if matches!(turn, Turn::Reads | Turn::Waits) && self.out.len() >= UNREAD_BYTES_MAX {
+            turn = Turn::Unread;
+        }
         if turn == Turn::Waits && stock.draining && (stock.closed || self.waiting(stock) == 0) {
             turn = Turn::Ends(End::Draining);
         }
@@ -194,16 +198,16 @@ impl Link {
         let max = self.options.packet_bytes_max as usize;
         // Who has not introduced itself is not trusted with a large buffer.
         let max = if self.is_open() { max } else { max.min(CONNECT_BYTES_MAX) };
-        let Some(frame) = wire::frame(input, max)? else { return Ok(None) };
+        let Some(whole) = wire::whole(input, max)? else { return Ok(None) };
         let Phase::Open(ticket) = self.phase else {
-            match frame.packet(Version::V5)? {
+            match whole.packet(Version::V5)? {
                 Packet::Connect(connect) => self.connect(stock, &connect, now)?,
                 _ => return Err(first()),
             }
-            return Ok(Some(Step::Took(frame.bytes)));
+            return Ok(Some(Step::Took(whole.bytes)));
         };
         let version = self.version.unwrap_or(Version::V311);
-        match frame.packet(version)? {
+        match whole.packet(version)? {
             Packet::Publish(publish) => {
                 if stock.publish(ticket, version, &publish, now.wall)? == Taken::NoRoom {
                     return Ok(Some(Step::NoRoom));
@@ -221,12 +225,15 @@ impl Link {
             }
             Packet::Connect(_) => return Err(End::Protocol("a second CONNECT")),
         }
-        Ok(Some(Step::Took(frame.bytes)))
+        Ok(Some(Step::Took(whole.bytes)))
     }
 
     fn connect(&mut self, stock: &mut Stock, connect: &Connect<'_>, now: Now) -> Result<(), End> {
         self.version = Some(connect.version);
         self.room = connect.properties.packet_bytes_max.map_or(usize::MAX, |max| max as usize);
+        if connect.client_id.len() > end::CLIENT_ID_BYTES_MAX {
+            return Err(End::ClientId("over 256 bytes: give a shorter one"));
+        }
         self.client_id = connect.client_id.to_owned();
         if connect.properties.auth_method {
             return Err(End::AuthMethod);
@@ -290,8 +297,11 @@ impl Link {
             return Err(End::Protocol("a session expiry in DISCONNECT and none in CONNECT"));
         }
         let max = u32::try_from(self.options.session_expiry_max.as_secs()).unwrap_or(u32::MAX);
-        peer.expiry = wanted.min(max);
-        stock.changed();
+        let expiry = wanted.min(max);
+        if peer.expiry != expiry {
+            peer.expiry = expiry;
+            stock.changed();
+        }
         Ok(())
     }
 

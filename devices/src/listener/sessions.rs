@@ -237,15 +237,16 @@ impl Sessions {
         if self.all.len() < self.sessions_max {
             return Ok(false);
         }
-        let register = self.sweep(now);
-        if self.all.len() < self.sessions_max {
-            return Ok(register);
+        let mut register = self.sweep(now);
+        // More than one goes where an earlier run had a larger sessions_max.
+        while self.all.len() >= self.sessions_max {
+            let idle = self.all.iter().filter(|(_, peer)| peer.connection.is_none());
+            let Some((&number, _)) = idle.min_by_key(|(_, peer)| peer.left) else {
+                return Err(End::SessionsMax(self.sessions_max));
+            };
+            register |= self.remove(number).is_some_and(|peer| peer.is_registered);
         }
-        let idle = self.all.iter().filter(|(_, peer)| peer.connection.is_none());
-        let Some((&number, _)) = idle.min_by_key(|(_, peer)| peer.left) else {
-            return Err(End::SessionsMax(self.sessions_max));
-        };
-        Ok(self.remove(number).is_some_and(|peer| peer.is_registered))
+        Ok(register)
     }
 }
 

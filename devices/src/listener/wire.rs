@@ -18,7 +18,7 @@ pub(super) enum Version {
 
 /// A whole packet: its first byte and its body.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'a> {
+pub(super) struct Whole<'a> {
     first: u8,
     body: &'a [u8],
     /// Bytes of it, the header included.
@@ -79,17 +79,17 @@ pub(super) struct Publish<'a> {
 }
 
 /// The first packet in `bytes`, once it is whole.
-pub(super) fn frame(bytes: &[u8], max: usize) -> Result<Option<Frame<'_>>, End> {
+pub(super) fn whole(bytes: &[u8], max: usize) -> Result<Option<Whole<'_>>, End> {
     let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
     let Some((length, header)) = varint(rest)? else { return Ok(None) };
     let bytes = 1 + header + length;
     if bytes > max {
         return Err(End::TooLarge { bytes, max });
     }
-    Ok(rest.get(header..header + length).map(|body| Frame { first, body, bytes }))
+    Ok(rest.get(header..header + length).map(|body| Whole { first, body, bytes }))
 }
 
-impl<'a> Frame<'a> {
+impl<'a> Whole<'a> {
     /// The packet, of a connection that speaks `version`.
     pub fn packet(self, version: Version) -> Result<Packet<'a>, End> {
         let flags = self.first & 0x0f;
@@ -112,7 +112,8 @@ impl<'a> Frame<'a> {
             12 if body.is_empty() => Ok(Packet::Ping),
             14 if !v5 || body.is_empty() => Ok(Packet::Disconnect { session_expiry: None, with_will: false }),
             14 => {
-                let with_will = body.u8()? == 0x04;
+                // All reasons but the normal one.
+                let with_will = body.u8()? != 0;
                 let session_expiry = ending(body, properties::IN_DISCONNECT)?.session_expiry;
                 Ok(Packet::Disconnect { session_expiry, with_will })
             }

@@ -131,8 +131,9 @@ async fn transport(
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(backoff.wait()) => {}
+            biased;
             () = drain.cancelled() => return None,
+            () = tokio::time::sleep(backoff.wait()) => {}
         }
     }
 }

@@ -64,6 +64,14 @@ fn connections_and_sessions_are_bounded() {
 }
 
 #[test]
+fn sessions_of_a_larger_register_make_room_until_the_limit_is_kept() {
+    let mut sessions = Sessions::new(2, 2);
+    (0..5).for_each(|n| sessions.restore(n, n.to_string(), 60));
+    assert!(sessions.open(wanted("a", true, 0), secs(1)).unwrap().register);
+    assert_eq!((sessions.iter().count(), sessions.connected()), (2, 1));
+}
+
+#[test]
 fn sessions_whose_time_is_over_are_swept() {
     let mut sessions = Sessions::new(10, 10);
     let opened = sessions.open(wanted("a", false, 60), secs(0)).unwrap();

@@ -1,0 +1,85 @@
+use super::*;
+use crate::hand::Hand;
+use crate::listener::sessions::Sessions;
+use crate::{DecodeOptions, Decoder, Parcel, Receipt, Refusal};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use std::pin::pin;
+use tidegate_record::{Field, Scalar, Schema, Wall};
+use tokio::io::{DuplexStream, duplex};
+
+/// A store that nothing comes to: there are no commits here.
+struct Nowhere;
+
+impl Intake for Nowhere {
+    fn commit(&self, parcel: Parcel) -> Result<Receipt, Refusal> {
+        Err(Refusal::Full(parcel))
+    }
+
+    fn room(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn state(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn wall(&self) -> Wall {
+        Wall { micros: 1_800_000_000_000_000, trusted: true }
+    }
+}
+
+/// A listener with room for so many large packets at once.
+fn context(large: usize) -> Arc<Context> {
+    let options = Options::default();
+    let schema = Arc::new(Schema::new(vec![Field::new("temp", Scalar::Float)]).unwrap());
+    let decode = DecodeOptions { device: Some("/d".into()), ..DecodeOptions::default() };
+    let hand = Hand::new("door", Decoder::new(decode, schema).unwrap());
+    let stock = Stock::new(&options, hand, Sessions::new(10, 10), false);
+    Arc::new(Context {
+        options: Arc::new(options),
+        shared: Shared::new(stock),
+        intake: Arc::new(Nowhere),
+        handle: Handle::new("door", "mqtt_listener"),
+        drain: CancellationToken::new(),
+        began: Instant::now(),
+        faults: AtomicU64::new(0),
+        large: Arc::new(Semaphore::new(large)),
+    })
+}
+
+/// A device that is connected, with a session that ends with its connection.
+async fn device(context: &Arc<Context>) -> DuplexStream {
+    let (mut device, served) = duplex(READ_BYTES);
+    tokio::spawn(serve_over(served, SocketAddr::from(([127, 0, 0, 1], 1)), context.clone()));
+    device.write_all(b"\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0").await.unwrap();
+    let mut answer = [0; 4];
+    device.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [0x20, 2, 0, 0]);
+    device
+}
+
+#[tokio::test]
+async fn large_packets_wait_for_their_share_of_memory() {
+    let context = context(1);
+    let (mut first, mut second) = (device(&context).await, device(&context).await);
+    // PUBLISH at QoS 0 of 200,000 bytes.
+    let large = [&[0x30, 0xc0, 0x9a, 0x0c, 0, 1, b't'][..], &[b' '; 200_000 - 3]].concat();
+    let (last, most) = large.split_last().unwrap();
+    first.write_all(most).await.unwrap();
+    {
+        let mut waits = pin!(second.write_all(&large));
+        for _ in 0..1_000 {
+            assert!((&mut waits).now_or_never().is_none(), "there is no room for it");
+            tokio::task::yield_now().await;
+        }
+        first.write_all(&[*last]).await.unwrap();
+        waits.await.unwrap();
+    }
+    for mut device in [first, second] {
+        device.write_all(&[0xc0, 0]).await.unwrap();
+        let mut pong = [0; 2];
+        device.read_exact(&mut pong).await.unwrap();
+    }
+    assert_eq!((context.handle.status().frames, context.large.available_permits()), (2, 1));
+}
