@@ -11,6 +11,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+/// How often more what is written or visited is asked for. sled puts what is used last in one of 256 queues and looks at
+/// a queue, and at what of the cache has to go, once 64 uses are in it: pages that are used once or twice pile up, 16,384
+/// of them, hundreds of megabytes. A page holds eight values and more, so it brings its queue to 64 by itself.
+const USES: usize = 8;
+/// Values below it are too small to be worth that.
+const USED_BYTES_MIN: usize = 1024;
+
 /// The open database; gone once released.
 pub(super) struct SledMedium {
     open: RwLock<Option<Open>>,
@@ -44,6 +51,14 @@ impl SledMedium {
     }
 }
 
+impl Open {
+    /// Makes sled see to its cache (see [`USES`]).
+    fn use_up(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let times = if value.len() < USED_BYTES_MIN { 0 } else { USES };
+        (0..times).try_for_each(|_| self.db.get(key).map(drop)).map_err(|e| e.to_string())
+    }
+}
+
 impl Medium for SledMedium {
     fn write(&self, set: &WriteSet) -> Result<(), String> {
         self.with(|open| {
@@ -56,6 +71,9 @@ impl Medium for SledMedium {
                 batch.insert(&key.bytes(), value.as_slice());
             }
             open.db.apply_batch(batch).map_err(|e| format!("writing: {e}"))?;
+            for (key, value) in &set.puts {
+                open.use_up(&key.bytes(), value)?;
+            }
             open.db.flush().map_err(|e| format!("flushing: {e}"))?;
             open.file.sync_data().map_err(|e| format!("fdatasync: {e}"))
         })
@@ -68,6 +86,7 @@ impl Medium for SledMedium {
         self.with(|open| {
             for entry in open.db.range(from.bytes()..=to.bytes()) {
                 let (key, value) = entry.map_err(|e| e.to_string())?;
+                open.use_up(&key, &value)?;
                 if !visit(decode(&key)?, &value) {
                     break;
                 }
