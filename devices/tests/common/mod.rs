@@ -109,6 +109,12 @@ impl Mosquitto {
         eventually(holds, |&holds| holds).await;
     }
 
+    /// Waits until its log holds `text`.
+    pub async fn says(&self, text: &str) {
+        let log = self.dir.path().join("log");
+        eventually(|| fs::read_to_string(&log).unwrap_or_default(), |log| log.contains(text)).await;
+    }
+
     pub async fn restart(&mut self) {
         let mut command = Command::new("/usr/sbin/mosquitto");
         command.arg("-c").arg(self.dir.path().join("conf")).stdout(Stdio::null()).stderr(Stdio::null());
