@@ -9,11 +9,14 @@ use crate::{Handle, Intake, Parcel, Refusal, State};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use futures::task::AtomicWaker;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Most parcels under way to the store at once.
 const PARCELS_MAX: usize = 64;
@@ -72,10 +75,38 @@ impl<S> Shared<S> {
     pub fn stock(&self) -> MutexGuard<'_, S> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Resolves when the commits have ended; for the reading task, the only one that is woken.
+    pub async fn until_ended(&self) {
+        poll_fn(|cx| {
+            self.reader.register(cx.waker());
+            if self.ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Runs both halves of a source, its reading task and its commits, to their ends, and says how it stands then.
+pub(crate) async fn run<S: Stock>(
+    shared: Arc<Shared<S>>,
+    intake: Arc<dyn Intake>,
+    handle: Handle,
+    linger: Duration,
+    reader: impl Future<Output = ()> + Send + 'static,
+) {
+    let commits = Commits::new(shared, intake.clone(), handle.clone(), linger);
+    let commits = AbortOnDropHandle::new(tokio::spawn(commits.run()));
+    let reader = AbortOnDropHandle::new(tokio::spawn(reader));
+    match tokio::try_join!(reader, commits) {
+        Ok(_) => handle.stands(State::Stopped, intake.wall()),
+        Err(error) => {
+            handle.fails(State::Failed, format!("a task of the source ended: {error}"), intake.wall());
+        }
+    }
 }
 
 /// The second half of a source.
-pub(crate) struct Commits<S> {
+struct Commits<S> {
     shared: Arc<Shared<S>>,
     intake: Arc<dyn Intake>,
     handle: Handle,
@@ -108,13 +139,13 @@ enum Look {
 }
 
 impl<S: Stock> Commits<S> {
-    pub fn new(shared: Arc<Shared<S>>, intake: Arc<dyn Intake>, handle: Handle, linger: Duration) -> Self {
+    fn new(shared: Arc<Shared<S>>, intake: Arc<dyn Intake>, handle: Handle, linger: Duration) -> Self {
         let (metrics, under_way) = (Metrics::new(&handle), FuturesOrdered::new());
         Commits { shared, intake, handle, linger, under_way, refused: None, since: None, hurried: 0, metrics }
     }
 
     /// Runs until drained, or until the store fails.
-    pub async fn run(mut self) {
+    async fn run(mut self) {
         if let Err(reason) = self.serve().await {
             tracing::error!(source = self.handle.name(), reason, "store refuses records for good, source stops");
             self.handle.fails(State::Failed, reason, self.intake.wall());

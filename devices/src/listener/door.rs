@@ -8,12 +8,9 @@ use crate::backoff::Backoff;
 use crate::commits::Shared;
 use crate::{Handle, Intake, State};
 use rumqttc::tokio_rustls::TlsAcceptor;
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -54,7 +51,8 @@ impl Door {
         tokio::select! {
             biased;
             () = drain.cancelled() => {}
-            () = self.ended() => {}
+            // After a failure of the store nothing is acknowledged any more.
+            () = self.context.shared.until_ended() => {}
             () = self.serve(&mut connections) => {}
         }
         if drain.is_cancelled() {
@@ -119,16 +117,6 @@ impl Door {
             }
             tokio::time::sleep(backoff.wait()).await;
         }
-    }
-
-    /// Resolves when the commits have ended: after a failure of the store nothing is acknowledged any more.
-    async fn ended(&self) {
-        let shared = &self.context.shared;
-        poll_fn(|cx| {
-            shared.reader.register(cx.waker());
-            if shared.ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The MQTT source: subscribes to a broker and acknowledges what is durable.
 
 mod address;
+mod limits;
 pub mod link;
 mod options;
 mod reader;
@@ -10,33 +11,22 @@ mod tls;
 mod window;
 mod wire;
 
+pub use limits::{KEEP_ALIVE, PACKET_BYTES, TEXT_BYTES_MAX, TOPICS_MAX};
 pub use options::{Options, Qos, Version};
 
 use crate::backoff::Backoff;
-use crate::commits::{Commits, Shared};
+use crate::commits::{self, Shared};
 use crate::hand::Hand;
 use crate::{Decoder, Handle, Intake, OptionsError, State};
 pub(crate) use address::Address;
+pub(crate) use limits::Limited;
 use reader::Reader;
 use std::sync::Arc;
-use std::time::Duration;
 use stock::Stock;
 use tidegate_record::Schema;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use window::{Size, Window};
 use wire::{Client, Wire};
-
-/// Most filters of a source.
-pub const TOPICS_MAX: usize = 256;
-/// Shortest keep-alive.
-const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
-/// Longest keep-alive: the wire has 16 bits of seconds.
-const KEEP_ALIVE_MAX: Duration = Duration::from_secs(65_535);
-/// Smallest packet limit.
-const PACKET_BYTES_MIN: u32 = 1024;
-/// Largest packet limit: a packet may become one record, and a store takes batches of twice this.
-const PACKET_BYTES_MAX: u32 = 16 << 20;
 
 /// An MQTT source that can be run.
 #[derive(Debug)]
@@ -97,16 +87,9 @@ impl Source {
             tracing::warn!(source = handle.name(), "stored state is unknown: redelivered messages may be stored twice");
         }
         let shared = Shared::new(Stock::new(&options, Hand::new(handle.name(), decoder), window));
-        let commits = Commits::new(shared.clone(), intake.clone(), handle.clone(), options.linger);
-        let commits = AbortOnDropHandle::new(tokio::spawn(commits.run()));
-        let reader = Reader::new(options, shared, intake.clone(), handle.clone(), client, drain);
-        let reader = AbortOnDropHandle::new(tokio::spawn(reader.run(wire)));
-        let ended = tokio::try_join!(reader, commits);
-        if let Err(error) = ended {
-            handle.fails(State::Failed, format!("a task of the source ended: {error}"), intake.wall());
-        } else if !handle.status_is(State::Failed) {
-            handle.stands(State::Stopped, intake.wall());
-        }
+        let linger = options.linger;
+        let reader = Reader::new(options, shared.clone(), intake.clone(), handle.clone(), client, drain);
+        commits::run(shared, intake, handle, linger, reader.run(wire)).await;
     }
 }
 
@@ -139,28 +122,19 @@ async fn transport(
 }
 
 fn check(options: &Options) -> Result<(), OptionsError> {
+    Limited {
+        topics: &options.topics,
+        username: options.username.as_deref(),
+        password: options.password.as_ref(),
+        receive_max: options.receive_max,
+        packet_bytes_max: options.packet_bytes_max,
+        keep_alive: ("keep_alive", options.keep_alive),
+    }
+    .check()?;
     let error = |option: &str, problem: String| Err(OptionsError::new(option, problem));
-    if options.topics.is_empty() || options.topics.len() > TOPICS_MAX {
-        return error("topics", format!("name 1 to {TOPICS_MAX} filters, such as \"sensors/+\""));
-    }
-    if let Some(bad) = options.topics.iter().find(|t| !rumqttc::valid_filter(t) || t.len() > 65_535) {
-        return error("topics", format!("{bad:?} is no filter: + stands for a level, # for the rest at the end"));
-    }
     if options.client_id.is_empty() {
         let problem = "a fixed name is needed: the broker keeps the session under it while the gateway is away";
         return error("client_id", problem.into());
-    }
-    if options.password.is_some() && options.username.is_none() {
-        return error("username", "a password needs a username".into());
-    }
-    if options.receive_max == 0 {
-        return error("receive_max", "1 to 65535".into());
-    }
-    if !(PACKET_BYTES_MIN..=PACKET_BYTES_MAX).contains(&options.packet_bytes_max) {
-        return error("packet_bytes_max", format!("{PACKET_BYTES_MIN} to {PACKET_BYTES_MAX} bytes"));
-    }
-    if !(KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&options.keep_alive) {
-        return error("keep_alive", "5s to 65535s".into());
     }
     if options.qos != Qos::AtMostOnce && options.version == Version::V5 && options.session_expiry.as_secs() == 0 {
         let problem = "at least 1s with qos = 1 or 2: the broker would forget what is not acknowledged yet";

@@ -104,7 +104,7 @@ impl Reader {
                 }
                 if self.draining {
                     // Without a connection there are no acks to send: the broker keeps what we could not tell it.
-                    return self.until_ended().await;
+                    return self.shared.until_ended().await;
                 }
                 self.retry(reason).await;
             }
@@ -268,15 +268,6 @@ impl Reader {
         self.draining = true;
         self.shared.stock().draining = true;
         self.shared.work.notify_one();
-    }
-
-    async fn until_ended(&mut self) {
-        let shared = self.shared.clone();
-        poll_fn(|cx| {
-            shared.reader.register(cx.waker());
-            if shared.ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
     }
 
     fn connected(&mut self, session_present: bool) {

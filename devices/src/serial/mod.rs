@@ -9,7 +9,7 @@ pub mod pty;
 pub use options::{FlowControl, FramingOptions, Options, Parity};
 
 use crate::backoff::Backoff;
-use crate::commits::{self, Commits, Shared};
+use crate::commits::{self, Shared};
 use crate::framing::{Frame, Framer};
 use crate::hand::Hand;
 use crate::letters::Cause;
@@ -21,7 +21,6 @@ use tidegate_record::Schema;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 /// Longest frame that may be configured.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -66,25 +65,10 @@ impl Source {
     ) {
         let Source { options, decoder, handle } = self;
         let shared = Shared::new(Stock { hand: Hand::new(handle.name(), decoder), draining: false });
-        let commits = Commits::new(shared.clone(), intake.clone(), handle.clone(), options.linger);
-        let mut commits = AbortOnDropHandle::new(tokio::spawn(commits.run()));
-        let reader = Reader { options, open, shared, intake: intake.clone(), handle: handle.clone(), drain };
-        let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.run()));
-        // The commits end after the reader, or when the store fails; then there is nothing to read for.
-        let ended = tokio::select! {
-            biased;
-            ended = &mut reader => match ended {
-                Ok(()) => (&mut commits).await,
-                failed => failed,
-            },
-            ended = &mut commits => ended,
-        };
-        match ended {
-            Ok(()) => handle.stands(State::Stopped, intake.wall()),
-            Err(error) => {
-                handle.fails(State::Failed, format!("a task of the source ended: {error}"), intake.wall());
-            }
-        }
+        let linger = options.linger;
+        let reader =
+            Reader { options, open, shared: shared.clone(), intake: intake.clone(), handle: handle.clone(), drain };
+        commits::run(shared, intake, handle, linger, reader.run()).await;
     }
 }
 
@@ -130,6 +114,8 @@ impl<O> Reader<O> {
         tokio::select! {
             biased;
             () = drain.cancelled() => {}
+            // After a failure of the store there is nothing to read for.
+            () = self.shared.until_ended() => {}
             () = self.serve(&mut backoff) => {}
         }
         self.shared.stock().draining = true;

@@ -4,13 +4,9 @@ use super::section::Section;
 use super::units::Size;
 use super::{decode, secret, url};
 use std::time::Duration;
-use tidegate_devices::mqtt::{Options, Qos, Version};
+use tidegate_devices::mqtt::{KEEP_ALIVE, Options, PACKET_BYTES, Qos, TEXT_BYTES_MAX, TOPICS_MAX, Version};
 use tidegate_devices::{Ack, Secret};
 
-/// Most bytes a topic filter or client id may have.
-const NAME_BYTES_MAX: usize = 65_535;
-/// Most filters a source may subscribe to.
-const TOPICS_MAX: usize = tidegate_devices::mqtt::TOPICS_MAX;
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
@@ -35,7 +31,7 @@ pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
         ca_file,
         receive_max: section.within("receive_max", default.receive_max, 1..=u16::MAX),
         packet_bytes_max: packet_bytes_max(section, default.packet_bytes_max),
-        keep_alive: section.within("keep_alive", default.keep_alive, Duration::from_secs(5)..=1080 * MINUTE),
+        keep_alive: section.within("keep_alive", default.keep_alive, KEEP_ALIVE),
         session_expiry: section.within("session_expiry", default.session_expiry, MINUTE..=5_256_000 * MINUTE),
         retained: section.or("retained", default.retained),
         decode: decode::read(section, true, max_future),
@@ -74,7 +70,7 @@ pub(super) fn acks(section: &mut Section<'_>) -> Ack {
 }
 
 pub(super) fn packet_bytes_max(section: &mut Section<'_>, default: u32) -> u32 {
-    let limits = Size::kib(1)..=Size::mib(16);
+    let limits = Size((*PACKET_BYTES.start()).into())..=Size((*PACKET_BYTES.end()).into());
     section.within("packet_bytes_max", Size(default.into()), limits).0.try_into().unwrap_or(default)
 }
 
@@ -85,8 +81,8 @@ fn client_id(section: &mut Section<'_>) -> String {
             "the broker would give a random one, and what it keeps for the gateway would never be asked for again";
         section.problem("client_id", format!("must not be empty: {why}; give a name that stays the same"));
     }
-    if id.len() > NAME_BYTES_MAX || id.chars().any(char::is_control) {
-        section.problem("client_id", format!("at most {NAME_BYTES_MAX} bytes without control characters"));
+    if id.len() > TEXT_BYTES_MAX || id.chars().any(char::is_control) {
+        section.problem("client_id", format!("at most {TEXT_BYTES_MAX} bytes without control characters"));
     }
     id
 }
@@ -122,7 +118,7 @@ fn filter_problem(filter: &str) -> Option<&'static str> {
     }
     if filter.is_empty() {
         Some("it is empty")
-    } else if filter.len() > NAME_BYTES_MAX {
+    } else if filter.len() > TEXT_BYTES_MAX {
         Some("it is longer than 65535 bytes")
     } else if filter.contains('\0') {
         Some("it holds a NUL")

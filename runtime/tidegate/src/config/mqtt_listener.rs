@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tidegate_devices::Secret;
 use tidegate_devices::listener::Options;
+use tidegate_devices::mqtt::KEEP_ALIVE;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// The wire has 16 bits of seconds.
-const KEEP_ALIVE_MAX: Duration = Duration::from_secs(65_535);
 
 pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
     let default = Options::default();
@@ -36,7 +35,7 @@ pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
         receive_max: section.within("receive_max", default.receive_max, 1..=u16::MAX),
         packet_bytes_max: packet_bytes_max(section, default.packet_bytes_max),
         connect_timeout: section.within("connect_timeout", default.connect_timeout, MINUTE / 60..=5 * MINUTE),
-        keep_alive_max: section.within("keep_alive_max", default.keep_alive_max, MINUTE / 12..=KEEP_ALIVE_MAX),
+        keep_alive_max: section.within("keep_alive_max", default.keep_alive_max, KEEP_ALIVE),
         session_expiry_max: section.within(
             "session_expiry_max",
             default.session_expiry_max,

@@ -4,10 +4,7 @@ use super::decode;
 use super::section::Section;
 use super::units::Size;
 use std::time::Duration;
-use tidegate_devices::serial::{FlowControl, FramingOptions, Options, Parity};
-
-/// Most bytes a delimiter may have.
-const DELIMITER_BYTES_MAX: usize = 16;
+use tidegate_devices::serial::{DELIMITER_BYTES_MAX, FRAME_BYTES_MAX, FlowControl, FramingOptions, Options, Parity};
 
 pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
     let default = Options::default();
@@ -25,7 +22,8 @@ pub(super) fn read(section: &mut Section<'_>, max_future: Duration) -> Options {
             &[("none", FlowControl::None), ("software", FlowControl::Software), ("hardware", FlowControl::Hardware)],
         ),
         framing: framing(section),
-        frame_bytes_max: section.within("frame_bytes_max", frame_bytes_max, Size(16)..=Size::mib(1)).0 as usize,
+        frame_bytes_max: section.within("frame_bytes_max", frame_bytes_max, Size(16)..=Size(FRAME_BYTES_MAX as u64)).0
+            as usize,
         decode: decode::read(section, false, max_future),
         ..default
     }
