@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::card::Card;
+use crate::planted::{Buggy, Planted};
 use crate::port::Meter;
 use crate::setup::setup;
 use crate::upstream::Cloud;
@@ -24,6 +25,8 @@ pub struct Around {
     pub meter: Meter,
     pub cloud: Cloud,
     pub card: Card,
+    /// A bug of the gateway.
+    pub planted: Option<Planted>,
 }
 
 /// A running gateway.
@@ -40,7 +43,7 @@ struct Stage {
 }
 
 /// Opens the store on the card.
-pub fn open(around: &Around, boot: u64) -> (Arc<MemoryStore>, Steps) {
+pub fn open(around: &Around, boot: u64) -> (Arc<dyn Store>, Steps) {
     let config = &setup().config;
     let clock: Arc<dyn Clock> = Arc::new(around.world.clone());
     // Chance draws 8 bytes for each card: no two have one epoch.
@@ -48,7 +51,10 @@ pub fn open(around: &Around, boot: u64) -> (Arc<MemoryStore>, Steps) {
     let options = Options { clock, epoch_seed: Some(epoch), ..config.store.clone() };
     let store = Arc::new(MemoryStore::on(around.card.disk.clone(), options, boot));
     let steps = store.declare_by_hand(setup().plan.streams.clone()).expect("it opens");
-    (store, steps)
+    match around.planted {
+        Some(bug) => (Arc::new(Buggy { store, bug }), steps),
+        None => (store, steps),
+    }
 }
 
 /// Starts every part, as the topology does.
@@ -59,6 +65,10 @@ pub fn start(around: &Around, store: Arc<dyn Store>, boot: u64) -> Gateway {
     let [mut sources, mut pipelines, mut sinks] = [Stage::default(), Stage::default(), Stage::default()];
     for sink in &setup().config.sinks {
         let upstream = around.cloud.client(&sink.forward.stream, chance(&sink.forward.name));
+        let upstream = match around.planted {
+            Some(bug) => bug.in_client(upstream),
+            None => upstream,
+        };
         let (forward, _) = Forward::new(sink.forward.clone(), store.clone(), upstream, clock.clone());
         let (drain, world, name) = (sinks.drain.clone(), world.clone(), sink.forward.name.clone());
         sinks.tasks.push(tokio::spawn(async move {

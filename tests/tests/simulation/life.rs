@@ -3,6 +3,7 @@
 use crate::broker::Broker;
 use crate::card::Card;
 use crate::gateway::{Around, Gateway, open, start};
+use crate::planted::Planted;
 use crate::port::Meter;
 use crate::setup::setup;
 use crate::upstream::Cloud;
@@ -92,10 +93,16 @@ impl fmt::Display for Told {
 
 /// Lives the life of a seed.
 pub fn live(seed: u64) -> Told {
+    live_with(seed, None)
+}
+
+/// Lives it with a gateway that has a bug.
+pub fn live_with(seed: u64, planted: Option<Planted>) -> Told {
     let world = World::new(seed);
     let mut chance = world.chance("life");
     let (meter, cloud) = (Meter::new(&world), Cloud::new(&world));
-    let mut around = Around { world: world.clone(), broker: Broker::new(), meter, cloud, card: Card::default() };
+    let (world_of, broker, card) = (world.clone(), Broker::new(), Card::default());
+    let mut around = Around { world: world_of, broker, meter, cloud, card, planted };
     let mut written_off = BTreeSet::new();
     let faulty_boots = chance.random_range(2..5);
     for boot in 0..faulty_boots {

@@ -14,18 +14,22 @@ mod devices;
 mod gateway;
 mod life;
 mod oracle;
+mod planted;
 mod port;
 mod setup;
 mod upstream;
 mod world;
 
-use life::{Told, live};
+use life::{Told, live, live_with};
+use planted::Planted;
 use std::ops::Range;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seeds of a run of the tests.
 const SEEDS: Range<u64> = 0..200;
+/// In so many lives a bug is found.
+const LIVES_TO_FIND_MAX: u64 = 20;
 /// Lives at once.
 const THREADS: usize = 2;
 
@@ -75,6 +79,17 @@ fn the_same_seed_gives_the_same_life_byte_for_byte() {
         assert!(one.card == other.card, "seed {seed}: the two cards differ");
     }
     assert_ne!(live(3).log, live(4).log);
+}
+
+/// An oracle that finds nothing holds nothing.
+#[test]
+fn bugs_that_are_planted_are_found() {
+    for (bug, said) in Planted::ALL {
+        let found = (0..LIVES_TO_FIND_MAX).find_map(|seed| catch_unwind(|| live_with(seed, Some(bug))).err());
+        let panic = found.unwrap_or_else(|| panic!("{bug:?} was not found in {LIVES_TO_FIND_MAX} lives"));
+        let text = panic.downcast_ref::<String>().expect("a panic with a text");
+        assert!(text.contains(said), "{bug:?} was found as: {text}");
+    }
 }
 
 /// A life; the seed of one that ends badly is printed.
