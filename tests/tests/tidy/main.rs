@@ -121,6 +121,15 @@ fn no_test_forgets_to_assert() {
 }
 
 #[test]
+fn every_select_says_which_branch_comes_first() {
+    hold("select", |file| {
+        let lines: Vec<_> = file.code_lines().collect();
+        let random = lines.windows(2).filter(|pair| pair[0].1.ends_with("select! {") && pair[1].1.trim() != "biased;");
+        random.map(|pair| format!("line {}: without biased, chance decides", pair[0].0)).collect()
+    });
+}
+
+#[test]
 fn every_failure_of_the_catalogue_has_its_tests() {
     catalogue::hold();
 }
