@@ -1,5 +1,7 @@
 //! What a backlog takes of memory. Alone in its process, so that the process's memory is the store's.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::sync::Arc;
@@ -26,7 +28,7 @@ async fn a_backlog_that_is_written_and_read_again_does_not_stay_in_memory() {
     let options = Options { commit_interval: Duration::from_millis(1), ..Options::new(dir.path(), "plant-7") };
     let store = tidegate_store::sled::open(options).unwrap();
     let schema =
-        Arc::new(Schema::new((0..FIELDS).map(|n| Field::new(&format!("n{n}"), Scalar::Integer)).collect()).unwrap());
+        Arc::new(Schema::new((0..FIELDS).map(|n| Field::new(format!("n{n}"), Scalar::Integer)).collect()).unwrap());
     let keep = Keep::For(Duration::from_secs(3600));
     let retention = Retention { max_bytes: 1 << 30, max_age: None, keep, when_full: WhenFull::Block };
     let readers = vec![("sink/s".to_string(), Hold::Cursor)];
