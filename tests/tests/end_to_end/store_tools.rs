@@ -75,6 +75,7 @@ fn a_store_is_looked_into_copied_and_put_back_while_its_gateway_runs_and_when_it
     good(gateway.store(&["export", "readings", "--out", "closed.ndjson"]));
     assert_eq!(fs::read_to_string(folder.join("closed.ndjson")).unwrap(), live, "the same, byte for byte");
     good(gateway.store(&["export", "readings", "--out", "some.csv", "--from", "10", "--to", "12"]));
+    good(gateway.store(&["export", "readings", "--out", "closed.parquet"]));
     let csv = fs::read_to_string(folder.join("some.csv")).unwrap();
     assert_eq!(csv.lines().count(), 3, "{csv}");
     assert!(csv.starts_with("_id,device,time,"), "{csv}");

@@ -18,6 +18,7 @@ const ARCHITECTURE_LINES_MAX: usize = 200;
 /// A third-party crate and the only folders that may name it.
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["runtime/tidegate/src/http"]),
+    ("parquet", &["runtime/tidegate/src/cli/store/export"]),
     ("rdkafka", &["runtime/sinks", "tests"]),
     ("reqwest", &["runtime/sinks", "runtime/tidegate/src/cli"]),
     ("rumqttc", &["devices"]),

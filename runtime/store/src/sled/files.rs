@@ -240,8 +240,18 @@ fn sync_one(path: &Path) -> Result<(), String> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|e| format!("{}: {e}", path.display()))
 }
 
+#[cfg(test)]
+thread_local! {
+    /// What a test has the file system say.
+    pub(super) static PRETENDED_FREE: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
 /// Bytes free for processes like this one on the file system of a folder.
 fn free_at(path: &Path) -> Option<u64> {
+    #[cfg(test)]
+    if let Some(free) = PRETENDED_FREE.get() {
+        return Some(free);
+    }
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: `path` ends in NUL and lives through the call; `stat` is read only after the call filled it.

@@ -14,6 +14,7 @@ mod files;
 mod medium;
 mod offline;
 mod rebuild;
+mod room;
 mod salvage;
 mod swap;
 #[cfg(test)]

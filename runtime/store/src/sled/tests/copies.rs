@@ -10,17 +10,17 @@ fn a_backup_of_a_closed_store_is_restored_under_a_new_epoch() {
     Offline::open(dir.path()).unwrap().backup(&mut pack).unwrap();
     let before = verify(dir.path()).unwrap();
     let other = tempfile::tempdir().unwrap();
-    restore(other.path(), &mut &pack[..], false).unwrap();
+    restore(other.path(), (&mut &pack[..], 0), false).unwrap();
     let after = verify(other.path()).unwrap();
     assert!(after.is_sound(), "{:?}", after.problems);
     assert_ne!(after.epoch, before.epoch);
     assert_eq!(after.partitions, before.partitions);
-    let again = restore(other.path(), &mut &pack[..], false).unwrap_err().to_string();
+    let again = restore(other.path(), (&mut &pack[..], 0), false).unwrap_err().to_string();
     assert!(again.contains("there is a store in this folder already"), "{again}");
-    let cut = restore(other.path(), &mut &pack[..pack.len() - 1], true).unwrap_err().to_string();
+    let cut = restore(other.path(), (&mut &pack[..pack.len() - 1], 0), true).unwrap_err().to_string();
     assert!(cut.contains("it is not whole"), "{cut}");
     assert_eq!(verify(other.path()).unwrap(), after, "what was there is still there");
-    restore(other.path(), &mut &pack[..], true).unwrap();
+    restore(other.path(), (&mut &pack[..], 0), true).unwrap();
     assert_eq!(rows(&read_by_s(open(options(other.path())).unwrap())), 300);
 }
 
@@ -50,7 +50,7 @@ fn a_backup_beside_work_is_a_store_as_it_stood_at_one_moment() {
     let mut last = 300;
     for pack in packs {
         let other = tempfile::tempdir().unwrap();
-        restore(other.path(), &mut &pack[..], false).unwrap();
+        restore(other.path(), (&mut &pack[..], 0), false).unwrap();
         let report = verify(other.path()).unwrap();
         assert!(report.is_sound(), "{:?}", report.problems);
         let (numbers, _) = numbers(&Offline::open(other.path()).unwrap(), 0);
@@ -91,7 +91,7 @@ fn nothing_is_deleted_while_a_backup_is_under_way() {
     store.backup(&mut slow).unwrap();
     let pack = slow.1;
     let other = tempfile::tempdir().unwrap();
-    restore(other.path(), &mut &pack[..], false).unwrap();
+    restore(other.path(), (&mut &pack[..], 0), false).unwrap();
     let report = verify(other.path()).unwrap();
     assert!(report.is_sound(), "{:?}", report.problems);
     append(&store, 78);

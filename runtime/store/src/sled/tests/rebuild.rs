@@ -188,3 +188,44 @@ fn entries_that_do_not_decode_are_left_out_of_a_repaired_store() {
     assert_eq!((rows(&store), store.health().notes.len()), (20, 0));
     assert_eq!(store.cursor("sink/s", &Partition::new("a", 0)).unwrap(), Some(Position(10)));
 }
+
+#[test]
+fn what_needs_room_for_a_second_copy_says_so_before_it_touches_anything() {
+    let dir = many(50);
+    let mut pack = Vec::new();
+    Offline::open(dir.path()).unwrap().backup(&mut pack).unwrap();
+    fs::create_dir(dir.path().join("streams.broken-1")).unwrap();
+    fs::write(dir.path().join("streams.broken-1/db"), "nothing of it").unwrap();
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let (before, files) = (verify(dir.path()).unwrap(), names());
+    files::PRETENDED_FREE.set(Some(1 << 20));
+    let path = dir.path();
+    let refused = [
+        compact(path).map(drop),
+        repair(path, None).map(drop),
+        repair(path, Some("streams.broken-1")).map(drop),
+        purge(path, "a", 5, true).map(drop),
+        restore(path, (&mut &pack[..], 1 << 30), true),
+    ];
+    for (index, refused) in refused.into_iter().enumerate() {
+        let refused = refused.unwrap_err().to_string();
+        let needs = if index == 4 { "about 2056 MiB are needed" } else { "MiB are needed" };
+        assert!(refused.contains(needs) && refused.contains("and 1 MiB are free"), "{index}: {refused}");
+        assert!(refused.contains("Nothing was touched. Free some space"), "{refused}");
+        assert_eq!((verify(path).unwrap(), names()), (before.clone(), files.clone()), "{index}");
+    }
+    let file = path.join("streams/conf");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[0] ^= 0xff;
+    fs::write(&file, bytes).unwrap();
+    let refused = repair(path, None).unwrap_err().to_string();
+    assert!(refused.contains("MiB are needed"), "{refused}");
+    assert_eq!(names(), files, "it is not set aside either");
+    files::PRETENDED_FREE.set(Some(1 << 30));
+    repair(path, None).unwrap();
+    files::PRETENDED_FREE.set(None);
+}

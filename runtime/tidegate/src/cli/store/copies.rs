@@ -71,7 +71,8 @@ pub(super) fn restore(options: &RestoreOptions) -> ExitCode {
         Ok(file) => file,
         Err(error) => return failed(exit::START, &format!("{}: {error}", options.file.display())),
     };
-    match tidegate_store::sled::restore(&path, &mut BufReader::new(file), options.replace) {
+    let bytes = file.metadata().map_or(0, |file| file.len());
+    match tidegate_store::sled::restore(&path, (&mut BufReader::new(file), bytes), options.replace) {
         Ok(()) => {
             println!("restored to {}; its records have a new epoch", path.display());
             ExitCode::SUCCESS

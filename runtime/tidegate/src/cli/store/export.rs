@@ -1,5 +1,6 @@
 //! `tidegate store export`: records to a file.
 
+mod parquet;
 mod rows;
 
 use super::super::{exit, failed};
@@ -45,6 +46,8 @@ pub enum Format {
     Ndjson,
     /// A line of names, then a line a record; bytes are base64
     Csv,
+    /// A column a field, typed as the stream's are, with nulls
+    Parquet,
 }
 
 /// Exports records.
@@ -74,9 +77,10 @@ pub(super) fn export(options: &ExportOptions) -> ExitCode {
 fn by_name(path: &Path) -> Result<Format, String> {
     match path.extension().and_then(|end| end.to_str()) {
         Some("csv") => Ok(Format::Csv),
+        Some("parquet") => Ok(Format::Parquet),
         Some("ndjson" | "jsonl") => Ok(Format::Ndjson),
         _ if path == Path::new("-") => Ok(Format::Ndjson),
-        _ => Err(format!("{} does not end in .ndjson, .jsonl or .csv: say --format", path.display())),
+        _ => Err(format!("{} does not end in .ndjson, .jsonl, .csv or .parquet: say --format", path.display())),
     }
 }
 
@@ -84,7 +88,7 @@ fn by_name(path: &Path) -> Result<Format, String> {
 fn write(found: &Found, options: &ExportOptions, format: Format) -> Result<(u64, Vec<String>), String> {
     let said = |error: io::Error| format!("{}: {error}", options.out.display());
     if options.out == Path::new("-") {
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut out = io::BufWriter::new(io::stdout());
         let written = records(found, options, format, &mut out)?;
         return out.flush().map(|()| written).map_err(said);
     }
@@ -97,7 +101,7 @@ fn records(
     found: &Found,
     options: &ExportOptions,
     format: Format,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
 ) -> Result<(u64, Vec<String>), String> {
     let mut damaged = Vec::new();
     let stream = &options.stream;
@@ -120,7 +124,7 @@ fn records(
             });
             visited.map_err(|error| error.to_string())?;
             failed?;
-            rows.records()
+            rows.finish()?
         }
         Found::Running(client) => {
             let mut query = Vec::new();
@@ -140,7 +144,7 @@ fn records(
                 let dates = Dates::of(&block.runs, |_| None);
                 one(&mut rows, options, &partition, (&block, &dates))?;
             }
-            rows.records()
+            rows.finish()?
         }
     };
     Ok((records, damaged))

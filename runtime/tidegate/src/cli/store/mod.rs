@@ -28,7 +28,7 @@ pub enum StoreCommand {
     Repair(rebuild::RepairOptions),
     /// Write the database anew and give the space of what was deleted back to the disk. The gateway must not be running
     Compact(rebuild::CompactOptions),
-    /// Write records of a stream to a file as NDJSON or CSV; beside the running gateway, too
+    /// Write records of a stream to a file as NDJSON, CSV or Parquet; beside the running gateway, too
     Export(export::ExportOptions),
     /// Have a sink deliver again what it has delivered, from an offset or a time on. The gateway must not be running
     Replay(edit::ReplayOptions),
