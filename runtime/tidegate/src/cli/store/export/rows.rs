@@ -24,7 +24,7 @@ enum Form<'a> {
     Ndjson(Out<'a>),
     Csv(Out<'a>),
     /// It begins with the first record, which says what the columns are.
-    Parquet(Option<Out<'a>>, Option<Table<'a>>),
+    Parquet(Option<Out<'a>>, Option<Box<Table<'a>>>),
 }
 
 impl<'a> Rows<'a> {
@@ -54,7 +54,7 @@ impl<'a> Rows<'a> {
             Form::Csv(out) => (out, csv(&self.identity, partition, (block, dates), rows, first)?),
             Form::Parquet(out, table) => {
                 if let Some(out) = out.take() {
-                    *table = Some(Table::begin(self.identity.clone(), block.batch.schema(), out)?);
+                    *table = Some(Box::new(Table::begin(self.identity.clone(), block.batch.schema(), out)?));
                 }
                 return table.as_mut().map_or(Ok(()), |table| table.take(partition, (block, dates), rows));
             }
