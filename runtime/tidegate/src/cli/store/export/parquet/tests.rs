@@ -84,7 +84,7 @@ fn times_of_a_clock_that_was_wrong_come_corrected_and_marked() {
     block.runs[0].trusted = false;
     let mark = Some(tidegate_store::ClockMark::Corrected);
     let dating = tidegate_store::Dating { since: 1, offset: 0, shift: 500, mark };
-    let dates = Dates::of(&block, |_| Some(dating));
+    let dates = Dates::of(&block.runs, |_| Some(dating));
     let mut file = Vec::new();
     let mut table = Table::begin(identity(), &schema(), &mut file).unwrap();
     table.take(&Partition::new("readings", 0), (&block, &dates), 0..2).unwrap();
