@@ -163,7 +163,10 @@ impl Handle {
             (standing.failures, standing.last_failure) = (0, reason.clone());
         }
         standing.failures += 1;
-        (standing.state, standing.reason, standing.since) = (state, Some(reason), wall.micros);
+        if standing.state != state {
+            standing.since = wall.micros;
+        }
+        (standing.state, standing.reason) = (state, Some(reason));
         standing.failures
     }
 
@@ -226,5 +229,22 @@ impl Metrics {
         if let Some(connections) = &self.connections {
             connections.set(handle.counts().connections.load(Ordering::Relaxed) as f64);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_stands_badly_since_the_first_failure_and_not_since_the_last() {
+        let handle = Handle::new("field", "mqtt");
+        let at = |micros| Wall { micros, trusted: true };
+        handle.stands(State::Connected, at(1_000_000));
+        handle.fails(State::Retrying, "gone".into(), at(2_000_000));
+        handle.fails(State::Retrying, "refused".into(), at(3_000_000));
+        assert_eq!(handle.fails(State::Retrying, "refused".into(), at(4_000_000)), 2);
+        let Status { since, failures, reason, .. } = handle.status();
+        assert_eq!((since, failures, reason), (rfc3339(2_000_000), 2, Some("refused".into())));
     }
 }

@@ -8,6 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::FutureProducer;
 use std::path::Path;
+use std::time::Duration;
 
 /// The promises of the sink hang on these, or an option of ours sets them.
 const OURS: [(&str, &str); 23] = [
@@ -36,6 +37,9 @@ const OURS: [(&str, &str); 23] = [
     ("plugin.library.paths", "code is not loaded by configuration"),
 ];
 
+/// The first wait between two attempts to connect, where the longest is not shorter.
+const RECONNECT_MIN: Duration = Duration::from_millis(100);
+
 /// The configuration of a client.
 pub(super) fn of(options: &KafkaOptions) -> Result<ClientConfig, OptionError> {
     if options.brokers.is_empty() {
@@ -52,6 +56,9 @@ pub(super) fn of(options: &KafkaOptions) -> Result<ClientConfig, OptionError> {
         .set("client.id", "tidegate")
         .set("log.connection.close", "false")
         .set("socket.keepalive.enable", "true")
+        .set("socket.timeout.ms", millis(silence_max(options.timeout)))
+        .set("reconnect.backoff.ms", millis(options.reconnect_max.min(RECONNECT_MIN)))
+        .set("reconnect.backoff.max.ms", millis(options.reconnect_max))
         .set_log_level(RDKafkaLogLevel::Warning);
     pass_through(options, &mut config)?;
     let codec = match options.compression {
@@ -70,6 +77,16 @@ pub(super) fn of(options: &KafkaOptions) -> Result<ClientConfig, OptionError> {
         .set("partitioner", "murmur2_random")
         .set("allow.auto.create.topics", "false");
     Ok(config)
+}
+
+/// How long a broker may leave a request without an answer before the connection is made anew: a delivery that takes
+/// longer than `timeout` is told, and may yet be under way on a slow line. Within what librdkafka takes.
+fn silence_max(timeout: Duration) -> Duration {
+    (timeout * 2).clamp(Duration::from_secs(1), Duration::from_secs(300))
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
 }
 
 fn pass_through(options: &KafkaOptions, config: &mut ClientConfig) -> Result<(), OptionError> {
@@ -123,6 +140,21 @@ mod tests {
             assert_eq!(error.option, format!("librdkafka.\"{name}\""));
             assert!(error.reason.ends_with(remedy), "{error}");
         }
+    }
+
+    #[test]
+    fn a_silent_broker_is_given_up_and_a_lost_one_sought_as_the_options_say() {
+        let plain = of(&options(&[])).unwrap();
+        assert_eq!(
+            (plain.get("socket.timeout.ms"), plain.get("reconnect.backoff.max.ms")),
+            (Some("60000"), Some("10000"))
+        );
+        let quick =
+            KafkaOptions { timeout: Duration::from_secs(2), reconnect_max: Duration::from_millis(50), ..options(&[]) };
+        let quick = of(&quick).unwrap();
+        assert_eq!((quick.get("socket.timeout.ms"), quick.get("reconnect.backoff.ms")), (Some("4000"), Some("50")));
+        let own = of(&options(&[("socket.timeout.ms", "90000")])).unwrap();
+        assert_eq!(own.get("socket.timeout.ms"), Some("90000"));
     }
 
     #[test]

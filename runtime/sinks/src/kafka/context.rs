@@ -2,7 +2,7 @@
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps the last error. Cheap to clone.
@@ -32,12 +32,13 @@ impl Context {
 }
 
 impl ClientContext for Context {
-    /// An error of a connection says more than the one that follows, that all brokers are down.
+    /// An error of a connection says more than the one that follows, that all brokers are down. Alone that one stands for
+    /// connections that were ended because they were silent; it says "0/1 brokers are down" then.
     fn error(&self, error: KafkaError, reason: &str) {
-        let all_down = error.rdkafka_error_code() == Some(rdkafka::error::RDKafkaErrorCode::AllBrokersDown);
         let mut last = self.last();
-        if !all_down || last.is_none() {
-            *last = Some(reason.to_owned());
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => _ = last.get_or_insert_with(|| "no broker answers".into()),
+            _ => *last = Some(reason.to_owned()),
         }
     }
 

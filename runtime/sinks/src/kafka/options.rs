@@ -60,6 +60,8 @@ pub struct KafkaOptions {
     pub compression: Compression,
     /// How long a delivery may take before it is shown as failing. librdkafka keeps at it, in order.
     pub timeout: Duration,
+    /// Longest wait between two attempts to connect.
+    pub reconnect_max: Duration,
     /// Most bytes waiting in librdkafka's queue.
     pub buffer_bytes_max: usize,
     /// Makes the topic when it is not there; `None` never makes one.
@@ -75,6 +77,7 @@ impl Default for KafkaOptions {
             topic: String::new(),
             compression: Compression::default(),
             timeout: Duration::from_secs(30),
+            reconnect_max: Duration::from_secs(10),
             buffer_bytes_max: 8 * 1024 * 1024,
             create_topic: None,
             librdkafka: Vec::new(),

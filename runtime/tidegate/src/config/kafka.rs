@@ -33,6 +33,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<(SinkKind, Option<usize>
         topic: topic(section),
         compression: section.word("compression", "lz4", &compressions),
         timeout: section.within("timeout", default.timeout, Duration::from_secs(1)..=Duration::from_secs(3600)),
+        reconnect_max: default.reconnect_max,
         buffer_bytes_max: section.within("buffer_bytes_max", buffer_bytes_max, Size::mib(1)..=Size::gib(1)).0 as usize,
         create_topic: section.optional("create_topic", create_topic),
         librdkafka: passed_through(section),

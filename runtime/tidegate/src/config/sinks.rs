@@ -30,6 +30,17 @@ pub enum SinkKind {
     Kafka(tidegate_sinks::kafka::KafkaOptions),
 }
 
+impl SinkKind {
+    /// What waits by itself waits no longer than the sink may.
+    fn waits_at_most(&mut self, backoff_max: Duration) {
+        match self {
+            SinkKind::Http(_) => {}
+            #[cfg(feature = "kafka")]
+            SinkKind::Kafka(options) => options.reconnect_max = options.reconnect_max.min(backoff_max),
+        }
+    }
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Headers a sink sets itself.
@@ -41,7 +52,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<SinkConfig> {
     let sinks = root.named("sinks", |name, section| {
         let from = section.needed_text("from");
         let read: Option<Reader> = section.needed_word("type", &[("http", http as Reader), ("kafka", kafka)]);
-        let Some((kind, request_bytes_max)) = read.and_then(|read| read(section)) else {
+        let Some((mut kind, request_bytes_max)) = read.and_then(|read| read(section)) else {
             section.ignore();
             return None;
         };
@@ -52,6 +63,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<SinkConfig> {
         if backoff_max < backoff_min {
             section.problem("backoff_max", "is less than backoff_min");
         }
+        kind.waits_at_most(backoff_max);
         let request_bytes_max = request_bytes_max.unwrap_or(default.request_bytes_max);
         let live = live(section, default.live);
         let name = name.into();
