@@ -16,13 +16,13 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Status and body of `GET path`; an error says what went wrong on the way.
 pub fn get(addr: SocketAddr, path: &str) -> Result<(u16, String), String> {
-    call(addr, Method::GET, path)
+    call(addr, Method::GET, path, String::new())
 }
 
-/// Status and body of a request without a body.
-pub fn call(addr: SocketAddr, method: Method, path: &str) -> Result<(u16, String), String> {
+/// Status and body of the answer to a request.
+pub fn call(addr: SocketAddr, method: Method, path: &str, body: String) -> Result<(u16, String), String> {
     let answer = async {
-        let response = open(addr, method, path).await?;
+        let response = open(addr, method, path, body).await?;
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
@@ -40,7 +40,7 @@ pub struct Lines {
 impl Lines {
     /// Begins `GET path`; panics unless the answer is 200.
     pub fn open(addr: SocketAddr, path: &str) -> Self {
-        let response = runtime().block_on(open(addr, Method::GET, path)).expect("an answer");
+        let response = runtime().block_on(open(addr, Method::GET, path, String::new())).expect("an answer");
         assert_eq!(response.status(), 200, "GET {path}");
         Lines { body: response.into_body(), rest: Vec::new() }
     }
@@ -58,13 +58,13 @@ impl Lines {
     }
 }
 
-async fn open(addr: SocketAddr, method: Method, path: &str) -> Result<Response<Incoming>, String> {
+async fn open(addr: SocketAddr, method: Method, path: &str, body: String) -> Result<Response<Incoming>, String> {
     let stream = TcpStream::connect(addr).await.map_err(|error| format!("{addr}: {error}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream))
         .await
         .map_err(|error| error.to_string())?;
     tokio::spawn(connection);
     let request = Request::builder().method(method).uri(path).header("host", addr.to_string());
-    let request = request.body(Full::default()).map_err(|error| error.to_string())?;
+    let request = request.body(Full::<Bytes>::from(body)).map_err(|error| error.to_string())?;
     sender.send_request(request).await.map_err(|error| error.to_string())
 }

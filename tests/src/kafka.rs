@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -21,6 +22,7 @@ const ASK: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Kafka {
     port: u16,
+    far: u16,
     folder: TempDir,
     process: Process,
 }
@@ -41,10 +43,17 @@ pub struct Kept {
 impl Kafka {
     /// Formats a log folder and starts a node on free ports.
     pub fn start() -> Self {
+        Self::start_behind(free_port())
+    }
+
+    /// The same for clients who come by a link that begins at this port and leads to [`Kafka::far`].
+    pub fn start_behind(link: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (port, controller) = (free_port(), free_port());
+        let (port, far, controller) = (free_port(), free_port(), free_port());
         let properties = include_str!("../kafka/server.properties")
             .replace("@PORT@", &port.to_string())
+            .replace("@FAR@", &far.to_string())
+            .replace("@LINK@", &link.to_string())
             .replace("@CONTROLLER@", &controller.to_string())
             .replace("@LOG@", &folder.path().join("data").display().to_string());
         std::fs::write(folder.path().join("server.properties"), properties).expect("a configuration");
@@ -54,9 +63,14 @@ impl Kafka {
         let formatted = format.output().expect("java: run `cargo xtask setup`");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
         let process = spawn(folder.path());
-        let kafka = Kafka { port, folder, process };
+        let kafka = Kafka { port, far, folder, process };
         kafka.ready();
         kafka
+    }
+
+    /// Where a link leads to.
+    pub fn far(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.far))
     }
 
     /// `127.0.0.1:PORT`.

@@ -11,6 +11,7 @@ pub mod faketime;
 pub mod gateway;
 pub mod http;
 pub mod kafka;
+pub mod link;
 pub mod mosquitto;
 pub mod parts;
 pub mod process;

