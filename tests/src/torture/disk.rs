@@ -23,6 +23,9 @@ use tempfile::TempDir;
 
 /// `FICLONE` of linux/fs.h.
 const FICLONE: libc::c_ulong = 0x4004_9409;
+/// `EXT4_IOC_SHUTDOWN` of linux/ext4.h, and its way that keeps nothing of the journal that is not on the device.
+const SHUTDOWN: libc::c_ulong = 0x8004_587D;
+const NOTHING_LOGGED: u32 = 2;
 /// Sectors and ext4 blocks: direct I/O to an image that shares its blocks with a copy has this grain.
 const GRAIN: u32 = 4096;
 /// mkfs.xfs makes none below 300 MiB; the file is sparse.
@@ -87,6 +90,26 @@ impl Disk {
         fs::remove_file(&self.image).map_err(|error| at(&self.image, error))?;
         self.image = cut.image;
         self.mount()
+    }
+
+    /// The card dies: from now on the file system answers with errors.
+    pub fn die(&self) -> Result<(), String> {
+        let root = File::open(&self.point).map_err(|error| at(&self.point, error))?;
+        let how = NOTHING_LOGGED;
+        // SAFETY: the descriptor is open through the call, and the kernel reads one u32.
+        match unsafe { libc::ioctl(root.as_raw_fd(), SHUTDOWN, &raw const how) } {
+            0 => Ok(()),
+            _ => Err(at(&self.point, std::io::Error::last_os_error())),
+        }
+    }
+
+    /// Unmounts it, as soon as nobody uses it, and mounts it again.
+    pub fn mount_again(&mut self, read_only: bool) -> Result<(), String> {
+        if let Some(mounted) = self.mounted.take() {
+            mounted.unmount()?;
+        }
+        self.mount()?;
+        self.mounted.as_ref().filter(|_| read_only).map_or(Ok(()), Mount::make_read_only)
     }
 
     fn mount(&mut self) -> Result<(), String> {

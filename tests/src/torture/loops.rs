@@ -73,6 +73,17 @@ impl Mount {
         }
     }
 
+    /// Nothing can be written to it any more.
+    pub fn make_read_only(&self) -> Result<(), String> {
+        let target = CString::new(self.point.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
+        let (none, how) = (std::ptr::null(), libc::MS_REMOUNT | libc::MS_RDONLY);
+        // SAFETY: the string ends in NUL and lives through the call; a remount takes no source, kind or options.
+        match unsafe { libc::mount(none, target.as_ptr(), none, how, std::ptr::null()) } {
+            0 => Ok(()),
+            _ => Err(format!("{} does not become read-only: {}", self.point.display(), Error::last_os_error())),
+        }
+    }
+
     /// Unmounts it, as soon as nobody uses it any more.
     pub fn unmount(self) -> Result<(), String> {
         let result = unmount(&self.point);

@@ -1,5 +1,6 @@
 mod broken;
 mod copies;
+mod format_1;
 mod rebuild;
 pub(super) mod tools;
 
