@@ -14,6 +14,7 @@ pub use dating::{ClockMark, Dates, Dating};
 pub use health::{Health, PartitionHealth, ReaderHealth};
 pub use retention::{Keep, Retention, THIN_PASSES_MAX, Thin, ThinValue, WhenFull};
 
+use crate::verify::Report;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -261,6 +262,9 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// What a person asked for cannot be done as things stand; nothing of it was done.
+    #[error("{0}")]
+    Refused(String),
     /// The medium failed while reading.
     #[error("reading {what}: {reason}")]
     Read {
@@ -366,6 +370,18 @@ pub trait Store: Send + Sync + 'static {
     /// Writes everything that is durable now to `out`, as a pack that [`crate::sled::restore`] takes, while the store
     /// goes on working; until it is done nothing is deleted. Blocks on the medium and on `out`.
     fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), Error>;
+
+    /// Looks over everything that is durable now, while the store goes on working; until it is done nothing is deleted.
+    /// `going_on` is asked now and then: where it says false, it ends with an error. Blocks on the medium.
+    fn verify(&self, _going_on: &mut dyn FnMut() -> bool) -> Result<Report, Error> {
+        Err(Error::Refused("this store has no check of its own".into()))
+    }
+
+    /// A person gives up what a partition holds before a position, in whole blocks; gives how many records that were. They
+    /// are in the ledger. What a reader still needs only if `held` says so. Blocks on the medium.
+    fn purge(&self, _partition: &Partition, _before: Position, _held: bool) -> Result<u64, Error> {
+        Err(Error::Refused("this store gives up nothing that it is not told to by its retention".into()))
+    }
 
     /// Commits what is staged and releases the medium. Further commits are refused.
     fn close(&self) -> BoxFuture<'static, Result<(), Error>>;

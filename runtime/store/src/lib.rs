@@ -21,6 +21,7 @@ mod tests;
 mod tools;
 mod values;
 mod verify;
+mod when;
 
 pub use api::*;
 pub use engine::{Engine, Step, Steps};
@@ -31,3 +32,4 @@ pub use route::partition_of;
 pub use sled::{Compacted, Offline, SledStore};
 pub use tools::{Listing, LossListing, PartitionListing, ReaderListing, Repaired};
 pub use verify::{PartitionReport, Report};
+pub use when::offset_at;

@@ -1,7 +1,7 @@
 //! Looking a store over: is every block whole, does the arithmetic hold, does every reader stand inside its stream?
 //!
 //! It reads the medium key by key and keeps one value at a time, so that a full store is verified in little memory. It
-//! changes nothing. Where a store is open already its own reads say the same of every block they touch.
+//! changes nothing. A store that is at work is looked over as it stood at one moment.
 
 mod facts;
 
@@ -10,13 +10,13 @@ use crate::keys::{KEY_BYTES, Key, Kind};
 use crate::medium::Medium;
 use crate::values::Counters;
 use facts::Facts;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Most problems that are told one by one; the others are counted.
 const TOLD_MAX: usize = 100;
 
 /// What a store holds and everything that is wrong with it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The gateway that made the store.
     pub gateway: String,
@@ -31,7 +31,7 @@ pub struct Report {
 }
 
 /// What the blocks of a partition add up to, and what its counters say.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionReport {
     /// Its stream.
     pub stream: String,
@@ -74,15 +74,24 @@ impl Report {
 
 /// Looks a medium over. An error is a medium that cannot be read, or a store of a format this version does not know.
 pub(crate) fn verify(medium: &dyn Medium) -> Result<Report, LoadError> {
+    of(medium, |visit| {
+        let (from, to) = Key::all(Kind::Block);
+        medium.scan(from, to, &mut |key, bytes| {
+            visit(key, bytes);
+            true
+        })
+    })
+}
+
+/// Looks over a store that has its blocks, in the order of their keys, from `blocks`, and everything else in `medium`.
+pub(crate) fn of(
+    medium: &dyn Medium,
+    blocks: impl FnOnce(&mut dyn FnMut(Key, &[u8])) -> Result<(), String>,
+) -> Result<Report, LoadError> {
     let mut report = Report::default();
     let facts = Facts::read(medium, &mut report)?;
     let mut walk = Walk { facts: &facts, report, found: None, block: None };
-    let (from, to) = Key::all(Kind::Block);
-    let scanned = medium.scan(from, to, &mut |key, bytes| {
-        walk.part(key, bytes);
-        true
-    });
-    scanned.map_err(LoadError::Broken)?;
+    blocks(&mut |key, bytes| walk.part(key, bytes)).map_err(LoadError::Broken)?;
     walk.end_block();
     walk.end_partition();
     let mut report = walk.report;

@@ -14,3 +14,4 @@ pub mod memory;
 mod ndjson;
 pub mod readiness;
 pub mod topology;
+mod when;

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate::http::{self, View};
+use tidegate::http::{self, Access, View};
 use tidegate::readiness::Ready;
 use tidegate_record::{BatchBuilder, Field, Scalar, Schema};
 use tidegate_store::{Append, Commit, Keep, MemoryStore, Options, Retention, Store, StreamSpec, WhenFull};
@@ -196,16 +198,66 @@ async fn fill(store: &dyn Store) {
     store.commit(commit).expect("there is room").await.unwrap();
 }
 
-#[test]
-fn tap_prints_a_stream() {
+/// A local HTTP over that store, for as long as the runtime lives.
+fn served(access: Access) -> (tokio::runtime::Runtime, SocketAddr) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let drain = CancellationToken::new();
     let address = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(http::serve(listener, Arc::new(Shown(store().await)), drain.clone()));
+        tokio::spawn(http::serve(listener, Arc::new(Shown(store().await)), access, CancellationToken::new()));
         address
     });
+    (runtime, address)
+}
+
+#[test]
+fn a_store_is_changed_beside_its_gateway_by_who_has_the_token() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let (_runtime, address) = served(Access { token: Some(token.to_string().into()) });
+    let (folder, config) = file(&format!(
+        "[gateway]\nname = \"g\"\n[store]\npath = \"s\"\n[control]\nlisten = \"{address}\"\ntoken_file = \"token\"\n"
+    ));
+    let put = |token: &str, mode| {
+        let file = folder.path().join("token");
+        std::fs::write(&file, format!("{token}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    put("short", 0o600);
+    let checked = tidegate(&["check", &config]);
+    assert!(text(&checked.stderr).contains("token holds no usable token"), "{}", text(&checked.stderr));
+    put(token, 0o644);
+    let checked = tidegate(&["check", &config]);
+    assert!(text(&checked.stderr).contains("token: anyone on this machine can read it"), "{}", text(&checked.stderr));
+    put(token, 0o600);
+    assert_eq!(text(&tidegate(&["check", &config]).stderr), "");
+
+    let store = |arguments: &[&str]| tidegate(&[&["store"], arguments].concat());
+    let verified = store(&["verify", "--config", &config]);
+    assert_eq!(verified.status.code(), Some(0), "{}", text(&verified.stderr));
+    assert!(text(&verified.stdout).contains("sound: every block is whole"), "{}", text(&verified.stdout));
+    let url = format!("http://{address}");
+    let purge = ["purge", "readings", "--before", "9223372036854775807"];
+    let refused = store(&[&purge[..], &["--url", &url]].concat());
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stdout));
+    assert!(text(&refused.stderr).contains("401 Unauthorized: this changes the store"), "{}", text(&refused.stderr));
+    let purged = store(&[&purge[..], &["--config", &config]].concat());
+    assert_eq!(text(&purged.stdout), "10 records of readings were given up; they are in the ledger (purged)\n");
+
+    for (tool, why) in [
+        (vec!["compact"], "a compaction puts a database written anew"),
+        (vec!["repair"], "a repair writes a new database"),
+        (vec!["restore", "a.pack"], "a restore puts another database"),
+    ] {
+        let refused = store(&[&tool[..], &["--config", &config]].concat());
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(3), "{said}");
+        assert!(said.contains(why) && said.contains("Stop the gateway first"), "{said}");
+    }
+}
+
+#[test]
+fn tap_prints_a_stream() {
+    let (_runtime, address) = served(Access::default());
     let url = format!("http://{address}");
     let tap = tidegate(&["tap", "readings", "--url", &url, "-n", "3", "--from", "start"]);
     assert_eq!(tap.status.code(), Some(0), "{}", text(&tap.stderr));
@@ -220,7 +272,6 @@ fn tap_prints_a_stream() {
     let tap = tidegate(&["tap", "reading", "--config", &config, "-n", "1"]);
     assert_eq!(tap.status.code(), Some(3));
     assert!(text(&tap.stderr).contains("404 Not Found: there is no stream \"reading\""), "{}", text(&tap.stderr));
-    drain.cancel();
 }
 
 #[test]

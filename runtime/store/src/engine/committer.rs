@@ -4,6 +4,7 @@ use super::Inner;
 use super::core::Core;
 use super::declare::Declared;
 use super::group::Group;
+use super::purge::Purging;
 use super::retention::Heads;
 use super::sweep::Sweeps;
 use crate::api::Error;
@@ -28,6 +29,8 @@ pub(super) struct Committer {
     pub(super) heads: Vec<Heads>,
     /// What was made coarser, by partition.
     pub(super) sweeps: Vec<Sweeps>,
+    /// What a person is giving up.
+    pub(super) purging: Option<Purging>,
     /// How many records fit a block, by partition: what the last one showed.
     pub(super) rows_max: Vec<usize>,
     looked_at: Instant,
@@ -73,6 +76,7 @@ impl Committer {
             encoder,
             heads,
             sweeps,
+            purging: None,
             rows_max,
             looked_at: Instant::now(),
             may_wait: true,
@@ -115,7 +119,7 @@ impl Committer {
         loop {
             while let Some(turn) = core.turns.pop_front() {
                 drop(core);
-                turn();
+                turn(self);
                 core = inner.lock();
             }
             let now = Instant::now();

@@ -47,7 +47,7 @@ pub(super) struct Core {
     /// A group waits until the disk has room for it.
     pub(super) waits_for_disk: bool,
     /// What the committer is asked to do between two groups.
-    pub(super) turns: VecDeque<super::backup::Turn>,
+    pub(super) turns: VecDeque<super::turn::Turn>,
     /// So many backups are under way: nothing is deleted.
     pub(super) pins: u32,
     /// What was gone when the store was opened, until it is in the ledger.

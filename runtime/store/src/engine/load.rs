@@ -44,6 +44,16 @@ pub(crate) enum LoadError {
     Refused(String),
 }
 
+impl LoadError {
+    /// Of a store that is open already.
+    pub(super) fn words(self) -> String {
+        match self {
+            LoadError::Format(found) => format!("it is of format {found}"),
+            LoadError::Broken(reason) | LoadError::Refused(reason) => reason,
+        }
+    }
+}
+
 pub(super) fn load(
     medium: Arc<dyn Medium>,
     options: Options,

@@ -9,6 +9,7 @@
 
 mod admit;
 mod backup;
+mod check;
 mod clocks;
 mod committer;
 mod core;
@@ -18,6 +19,7 @@ mod health;
 mod ledger;
 mod load;
 mod publish;
+mod purge;
 mod read;
 mod readers;
 mod retention;
@@ -26,6 +28,7 @@ mod steps;
 mod sweep;
 mod tail;
 mod thin;
+mod turn;
 mod wait;
 
 use self::core::Core;
@@ -36,6 +39,7 @@ use crate::api::{
 use crate::medium::Medium;
 use crate::metrics::Meters;
 use crate::options::Options;
+use crate::verify::Report;
 pub(crate) use clocks::Clocks;
 use declare::Declared;
 use futures::future::BoxFuture;
@@ -269,6 +273,14 @@ impl Store for Engine {
         self.inner.backup(out)
     }
 
+    fn verify(&self, going_on: &mut dyn FnMut() -> bool) -> Result<Report, Error> {
+        self.inner.verify(going_on)
+    }
+
+    fn purge(&self, partition: &Partition, before: Position, held: bool) -> Result<u64, Error> {
+        self.inner.purge(self.inner.index(partition)?, before.0, held)
+    }
+
     fn close(&self) -> BoxFuture<'static, Result<(), Error>> {
         let running = !matches!(*self.drive(), Drive::Thread(None));
         wait::close(self.inner.clone(), running)
@@ -377,6 +389,17 @@ macro_rules! forward_store {
             }
             fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), $crate::api::Error> {
                 self.$engine.backup(out)
+            }
+            fn verify(&self, going_on: &mut dyn FnMut() -> bool) -> Result<$crate::Report, $crate::api::Error> {
+                self.$engine.verify(going_on)
+            }
+            fn purge(
+                &self,
+                partition: &$crate::api::Partition,
+                before: $crate::api::Position,
+                held: bool,
+            ) -> Result<u64, $crate::api::Error> {
+                self.$engine.purge(partition, before, held)
             }
             fn close(&self) -> futures::future::BoxFuture<'static, Result<(), $crate::api::Error>> {
                 self.$engine.close()

@@ -169,6 +169,7 @@ impl Committer {
             retention: &stream.retention,
             readerless: stream.readers.is_empty(),
             cap,
+            purge: self.purging.as_ref().filter(|purging| purging.partition == index).map_or(0, |p| p.before),
             drops: match stream.retention.when_full {
                 WhenFull::Block => false,
                 WhenFull::DropOldest => true,
@@ -194,6 +195,9 @@ impl Committer {
                 Verdict::Release => partition.counters.released += head.rows,
                 Verdict::Lose(reason) => {
                     partition.counters.lost += head.rows;
+                    if let (LossReason::Purged, Some(purging)) = (reason, &mut self.purging) {
+                        purging.count += head.rows;
+                    }
                     lost.add(reason, &head, ledger);
                 }
             }
@@ -205,6 +209,9 @@ impl Committer {
             left = left.saturating_sub(usize::from(head.parts));
         }
         lost.note(ledger);
+        if let Some(purging) = self.purging.as_mut().filter(|purging| purging.partition == index) {
+            purging.through = left > 0;
+        }
         Ok(left)
     }
 
@@ -299,6 +306,8 @@ struct Policy<'p> {
     readerless: bool,
     /// Bytes of the stream from which on something has to go.
     cap: u64,
+    /// What ends at or before this offset is given up, whoever needs it.
+    purge: u64,
     /// Whether the unread goes too.
     drops: bool,
     now: i64,
@@ -309,7 +318,7 @@ impl Policy<'_> {
     fn wants(&self, partition: &Partition, stream_bytes: u64) -> bool {
         let keeps = matches!(self.retention.keep, Keep::UntilRead | Keep::All);
         let held = partition.hold <= partition.counters.first || (self.readerless && keeps);
-        !held || self.over(stream_bytes) || self.retention.max_age.is_some()
+        self.purge > partition.counters.first || !held || self.over(stream_bytes) || self.retention.max_age.is_some()
     }
 
     /// Whether the stream is at its cap: `keep` gives way there, and so does the unread where the stream drops it.
@@ -322,6 +331,9 @@ impl Policy<'_> {
     }
 
     fn verdict(&self, head: &Head, hold: u64, stream_bytes: u64) -> Verdict {
+        if head.next <= self.purge {
+            return Verdict::Lose(LossReason::Purged);
+        }
         let age = i128::from(self.now) - i128::from(head.arrival);
         let older_than = |limit: std::time::Duration| age > limit.as_micros() as i128;
         // Without readers nothing is ever read, unless a time is all that was asked for.

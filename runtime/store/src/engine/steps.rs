@@ -75,7 +75,7 @@ impl Steps {
         let Ok(declared) = inner.declared() else { return Step::Nothing };
         let next_turn = || inner.lock().turns.pop_front();
         while let Some(turn) = next_turn() {
-            turn();
+            turn(&mut self.committer);
         }
         let look = self.committer.look(&mut inner.lock(), declared, Instant::now());
         match look {

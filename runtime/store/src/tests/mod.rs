@@ -7,6 +7,7 @@ mod deliveries;
 mod disk_room;
 mod garbage;
 mod model;
+mod online;
 mod reads;
 mod retention;
 mod steps;

@@ -3,15 +3,21 @@
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
+use tidegate_sinks::Secret;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 /// Longest a gateway may take to begin an answer, or to give one that is small.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// Longest it may take to do what changes the store.
+const CHANGE_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// A gateway's local HTTP, and the runtime to ask it with.
 pub(super) struct Client {
     base: String,
+    /// What the gateway wants of who changes its store.
+    token: Option<Secret>,
     http: reqwest::Client,
     runtime: Runtime,
 }
@@ -37,7 +43,12 @@ impl Client {
     pub(super) fn new(base: &str) -> Result<Self, String> {
         // The gateway is on this machine: a proxy is not.
         let http = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
-        Ok(Client { base: base.trim_end_matches('/').to_string(), http, runtime: super::runtime()? })
+        Ok(Client { base: base.trim_end_matches('/').to_string(), token: None, http, runtime: super::runtime()? })
+    }
+
+    /// The same, with the token that changes need.
+    pub(super) fn bearing(self, token: Option<Secret>) -> Self {
+        Client { token, ..self }
     }
 
     /// Where it is.
@@ -49,10 +60,23 @@ impl Client {
     pub(super) fn json<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Refused> {
         let text = self.runtime.block_on(async {
             let response = self.send(Method::GET, path, query).await?;
-            let text = timeout(ANSWER_MAX, response.text()).await.map_err(|_| self.silent())?;
+            let text = timeout(ANSWER_MAX, response.text()).await.map_err(|_| self.silent(ANSWER_MAX))?;
             text.map_err(|error| Refused::Answer(format!("the answer broke off: {error}")))
         })?;
-        serde_json::from_str(&text)
+        self.understood(&text)
+    }
+
+    /// Has something changed; what the gateway says of it.
+    pub(super) fn change<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Refused> {
+        let text = self.runtime.block_on(async {
+            let response = self.send(Method::POST, path, query).await?;
+            response.text().await.map_err(|error| Refused::Answer(format!("the answer broke off: {error}")))
+        })?;
+        self.understood(&text)
+    }
+
+    fn understood<T: DeserializeOwned>(&self, text: &str) -> Result<T, Refused> {
+        serde_json::from_str(text)
             .map_err(|error| Refused::Answer(format!("{} answers something else: {error}", self.base)))
     }
 
@@ -80,8 +104,8 @@ impl Client {
         Ok(Answer { client: self, response, piece: Vec::new(), at: 0 })
     }
 
-    fn silent(&self) -> Refused {
-        let (base, seconds) = (&self.base, ANSWER_MAX.as_secs());
+    fn silent(&self, patience: Duration) -> Refused {
+        let (base, seconds) = (&self.base, patience.as_secs());
         Refused::Answer(format!("{base} does not answer within {seconds} s: give --dir with the gateway stopped"))
     }
 
@@ -93,7 +117,12 @@ impl Client {
         for (name, value) in query {
             url.query_pairs_mut().append_pair(name, value);
         }
-        let response = timeout(ANSWER_MAX, self.http.request(method, url).send()).await.map_err(|_| self.silent())?;
+        let patience = if method == Method::GET { ANSWER_MAX } else { CHANGE_MAX };
+        let mut request = self.http.request(method, url);
+        if let Some(token) = self.token.as_ref().filter(|_| patience == CHANGE_MAX) {
+            request = request.bearer_auth(token.reveal());
+        }
+        let response = timeout(patience, request.send()).await.map_err(|_| self.silent(patience))?;
         let response =
             response.map_err(|e| Refused::Unreachable(format!("no gateway answers at {base}: {}", root_cause(&e))))?;
         if response.status().is_success() {

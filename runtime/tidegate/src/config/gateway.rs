@@ -1,11 +1,15 @@
 //! `[gateway]`, `[log]` and `[control]`.
 
+use super::secret;
 use super::section::Section;
 use crate::log;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tidegate_record::TrustRule;
+use tidegate_sinks::Secret;
 
+/// Fewest and most characters of a token.
+const TOKEN_CHARS: std::ops::RangeInclusive<usize> = 16..=1024;
 /// Most bytes a gateway's name may have.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -14,6 +18,8 @@ const NAME_BYTES_MAX: usize = 64;
 pub struct ControlConfig {
     /// Where the local HTTP listens; a loopback address.
     pub listen: SocketAddr,
+    /// What calls must bring that change the store; without one, they must come from this machine and from no web page.
+    pub token: Option<Secret>,
     /// How long a drain may take.
     pub drain_timeout: Duration,
 }
@@ -51,6 +57,18 @@ pub(super) fn control(root: &mut Section<'_>) -> ControlConfig {
                 .problem("listen", format!("{listen} is no loopback address: the local HTTP asks nobody who they are"));
         }
         let limits = Duration::from_millis(100)..=Duration::from_secs(600);
-        ControlConfig { listen, drain_timeout: section.within("drain_timeout", Duration::from_secs(10), limits) }
+        let token = token(section);
+        ControlConfig { listen, token, drain_timeout: section.within("drain_timeout", Duration::from_secs(10), limits) }
     })
+}
+
+fn token(section: &mut Section<'_>) -> Option<Secret> {
+    let file = section.text("token_file")?;
+    let token = secret::from_file(section, "token_file", &file)?;
+    let usable = TOKEN_CHARS.contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !usable {
+        let rule = format!("{} to {} letters, digits and signs", TOKEN_CHARS.start(), TOKEN_CHARS.end());
+        section.problem("token_file", format!("{file} holds no usable token, which is {rule}: openssl rand -hex 32"));
+    }
+    Some(Secret::from(token))
 }

@@ -1,10 +1,14 @@
-//! What every request passes: whose name it asks for, and what every answer carries.
+//! What every request passes: whose name it asks for, and what every answer carries; and what those pass that change the
+//! store.
 
-use super::refusal;
-use axum::extract::Request;
+use super::{Shared, refusal};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use std::net::SocketAddr;
+use subtle::ConstantTimeEq as _;
+use tidegate_sinks::Secret;
 
 /// The names this machine may be asked by.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -22,6 +26,73 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
+/// Who may change the store.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// What they must bring.
+    pub token: Option<Secret>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Refuses who may not change the store.
+pub(super) async fn may_change(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    match turned_away(&shared.access, &request) {
+        Some(refused) => refused,
+        None => next.run(request).await,
+    }
+}
+
+/// The answer to whoever does not bring the token, where there is one, or is not on this machine, where there is none; and
+/// to web pages, whose browser says where they are from.
+fn turned_away(access: &Access, request: &Request) -> Option<Response> {
+    let text = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    if !is_own(text(header::ORIGIN), text(header::HOST)) {
+        let reason = "this changes the store, and comes from a web page of another place (Origin): it is refused";
+        return Some(refusal(StatusCode::FORBIDDEN, reason));
+    }
+    match &access.token {
+        Some(token) => {
+            if let Err(reason) = bears(text(header::AUTHORIZATION), token) {
+                let mut response = refusal(StatusCode::UNAUTHORIZED, reason);
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                return Some(response);
+            }
+        }
+        None => {
+            let peer = request.extensions().get::<Peer>();
+            if !peer.is_some_and(|Peer(address)| address.ip().is_loopback()) {
+                let reason = "this changes the store, and without a token is taken from this machine only: set \
+                              control.token_file";
+                return Some(refusal(StatusCode::FORBIDDEN, reason));
+            }
+        }
+    }
+    None
+}
+
+/// Whether a request is from no web page, or from one that this very address gave.
+fn is_own(origin: Option<&[u8]>, host: Option<&[u8]>) -> bool {
+    origin.is_none_or(|origin| host.is_some_and(|host| origin.strip_prefix(b"http://") == Some(host)))
+}
+
+/// An error where a request does not bring the token.
+fn bears(authorization: Option<&[u8]>, token: &Secret) -> Result<(), &'static str> {
+    let brought = authorization.and_then(|value| value.split_at_checked(b"Bearer ".len()));
+    let Some((_, brought)) = brought.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer ")) else {
+        return Err(
+            "this changes the store and needs the token that is in the gateway's control.token_file: send it as \
+                    Authorization: Bearer (with --config, `tidegate store` does)",
+        );
+    };
+    if bool::from(brought.ct_eq(token.reveal().as_bytes())) {
+        return Ok(());
+    }
+    Err("this is not the token that was in control.token_file when the gateway started")
+}
+
 /// Whether a `Host` header names this machine, on any port.
 fn is_local(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
@@ -33,7 +104,34 @@ fn is_local(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_local;
+    use super::{bears, is_local, is_own};
+    use tidegate_sinks::Secret;
+
+    #[test]
+    fn a_page_of_another_place_is_told_by_its_origin() {
+        let own = |origin: Option<&str>, host: Option<&str>| is_own(origin.map(str::as_bytes), host.map(str::as_bytes));
+        assert!(own(None, Some("localhost:9780")) && own(Some("http://localhost:9780"), Some("localhost:9780")));
+        for origin in
+            ["null", "", "http://localhost", "https://localhost:9780", "http://localhost:3000", "http://evil.example"]
+        {
+            assert!(!own(Some(origin), Some("localhost:9780")), "{origin}");
+        }
+        assert!(!own(Some("http://localhost"), None));
+    }
+
+    #[test]
+    fn only_the_very_token_is_taken() {
+        let token = Secret::from("0123456789abcdef".to_string());
+        let said = |value: &str| bears(Some(value.as_bytes()), &token);
+        assert_eq!((said("Bearer 0123456789abcdef"), said("bearer 0123456789abcdef")), (Ok(()), Ok(())));
+        for value in ["", "Bearer", "Bearer ", "Basic 0123456789abcdef", "0123456789abcdef"] {
+            assert!(said(value).is_err(), "{value}");
+        }
+        for value in ["Bearer 0123456789abcdeF", "Bearer 0123456789abcdef0", "Bearer 0123456789abcde"] {
+            assert!(said(value).is_err_and(|reason| reason.contains("not the token")), "{value}");
+        }
+        assert!(bears(None, &token).is_err_and(|reason| reason.contains("control.token_file")));
+    }
 
     #[test]
     fn only_names_of_this_machine_pass() {

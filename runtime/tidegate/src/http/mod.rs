@@ -1,9 +1,11 @@
 //! The local HTTP: probes, metrics, status, taps. The only home of axum.
 //!
-//! It listens on loopback and asks nobody who they are, so it only shows; and it refuses a `Host` that is not this
-//! machine's, so that no web page can have a browser read it by DNS rebinding. Every wait and queue is bounded: see
+//! It listens on loopback and shows what there is to whoever asks; and it refuses a `Host` that is not this machine's, so
+//! that no web page can have a browser read it by DNS rebinding. What changes the store wants the token, or where none is
+//! configured comes from this machine and from no web page (see [`guard`]). Every wait and queue is bounded: see
 //! [`Limits`].
 
+mod edits;
 mod guard;
 pub mod metrics;
 mod packs;
@@ -14,13 +16,15 @@ mod tap;
 #[cfg(test)]
 mod tests;
 
+pub use guard::Access;
 pub use serve::{Limits, serve, serve_within};
 
 use crate::readiness::Ready;
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 use std::sync::Arc;
 use tidegate_store::Store;
@@ -41,12 +45,16 @@ pub trait View: Send + Sync + 'static {
 #[derive(Clone)]
 struct Shared {
     view: Arc<dyn View>,
+    access: Arc<Access>,
     taps: Arc<Semaphore>,
     limits: Limits,
     drain: CancellationToken,
 }
 
 fn router(shared: Shared) -> Router {
+    let changes = Router::new()
+        .route("/api/v1/streams/{name}/purge", post(edits::purge))
+        .layer(from_fn_with_state(shared.clone(), guard::may_change));
     Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
@@ -56,10 +64,12 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/ledger", get(shown::ledger))
         .route("/api/v1/streams", get(shown::all))
         .route("/api/v1/store/backup", get(packs::backup))
+        .route("/api/v1/store/verify", get(packs::verify))
         .route("/api/v1/streams/{name}/blocks", get(packs::blocks))
         .route("/api/v1/streams/{name}/tap", get(tap::tap))
+        .merge(changes)
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: see /api/v1/status") })
-        .layer(axum::middleware::from_fn(guard::guard))
+        .layer(from_fn(guard::guard))
         .with_state(shared)
 }
 

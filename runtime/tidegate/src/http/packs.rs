@@ -29,6 +29,20 @@ pub(super) async fn backup(State(shared): State<Shared>) -> Response {
     })
 }
 
+/// `GET /api/v1/store/verify`: looks over everything that is durable now; meanwhile nothing is deleted. The answer is JSON,
+/// with line breaks before it for as long as it takes: the report, or the `error` that ended it.
+pub(super) async fn verify(State(shared): State<Shared>) -> Response {
+    pack(shared, |store, mut out| {
+        // Who went away wants no report.
+        let mut going_on = || out.write_all(b"\n").and_then(|()| out.flush()).is_ok();
+        let told = match store.verify(&mut going_on) {
+            Ok(report) => serde_json::json!({ "sound": report.is_sound(), "report": report }),
+            Err(error) => serde_json::json!({ "error": error.to_string() }),
+        };
+        out.write_all(told.to_string().as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())
+    })
+}
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {

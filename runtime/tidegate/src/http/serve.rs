@@ -1,7 +1,9 @@
 //! Accepting connections, within limits.
 
-use super::{Shared, View, metrics, router};
+use super::guard::Peer;
+use super::{Access, Shared, View, metrics, router};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
@@ -47,30 +49,37 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Answers on `listener` until `drain` is cancelled.
-pub async fn serve(listener: TcpListener, view: Arc<dyn View>, drain: CancellationToken) {
-    serve_within(Limits::default(), listener, view, drain).await;
+pub async fn serve(listener: TcpListener, view: Arc<dyn View>, access: Access, drain: CancellationToken) {
+    serve_within(Limits::default(), listener, view, access, drain).await;
 }
 
 /// As [`serve`], with other limits.
-pub async fn serve_within(limits: Limits, listener: TcpListener, view: Arc<dyn View>, drain: CancellationToken) {
+pub async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    view: Arc<dyn View>,
+    access: Access,
+    drain: CancellationToken,
+) {
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     let taps = Arc::new(Semaphore::new(limits.taps_max));
-    let shared = Shared { view, taps, limits: limits.clone(), drain: drain.clone() };
+    let access = Arc::new(access);
+    let shared = Shared { view, access, taps, limits: limits.clone(), drain: drain.clone() };
     let service = TowerToHyperService::new(router(shared));
     let tasks = TaskTracker::new();
     tasks.spawn(upkeep(drain.clone()));
     let accept = async {
         loop {
             let Ok(permit) = connections.clone().acquire_owned().await else { return };
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the local HTTP was not accepted");
                     tokio::time::sleep(ACCEPT_REST).await;
                     continue;
                 }
             };
-            let connection = connection(stream, service.clone(), limits.head_read, drain.clone());
+            let connection = connection((stream, Peer(peer)), service.clone(), limits.head_read, drain.clone());
             tasks.spawn(async move {
                 connection.await;
                 drop(permit);
@@ -87,11 +96,15 @@ pub async fn serve_within(limits: Limits, listener: TcpListener, view: Arc<dyn V
 }
 
 async fn connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     service: TowerToHyperService<axum::Router>,
     head_read: Duration,
     drain: CancellationToken,
 ) {
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_read)

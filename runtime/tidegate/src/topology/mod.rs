@@ -134,7 +134,8 @@ impl Gateway {
         }
 
         let view = Arc::new(view);
-        let control = tokio::spawn(http::serve(listener, view, drain.control.clone()));
+        let access = http::Access { token: config.control.token.clone() };
+        let control = tokio::spawn(http::serve(listener, view, access, drain.control.clone()));
         let flash = tokio::spawn(flash.run(drain.control.clone()));
         let run = |forward: Forward| {
             let drain = drain.sinks.clone();

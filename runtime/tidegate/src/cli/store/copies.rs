@@ -63,7 +63,8 @@ fn make(found: &Found, options: &BackupOptions) -> Result<u64, String> {
 
 /// Makes a store of a backup.
 pub(super) fn restore(options: &RestoreOptions) -> ExitCode {
-    let path = match options.folder.find() {
+    let why = "a restore puts another database in the place of the one that the gateway writes to";
+    let path = match options.folder.find(why) {
         Ok(path) => path,
         Err(code) => return code,
     };

@@ -1,11 +1,13 @@
 //! `tidegate store replay` and `purge`: what moves a reader or gives records up.
 
+use super::super::client::Client;
 use super::super::{exit, failed};
-use super::place::Folder;
-use super::when::When;
+use super::place::{Folder, Located, Place};
+use crate::when::When;
 use clap::Args;
+use std::path::Path;
 use std::process::ExitCode;
-use tidegate_store::Offline;
+use tidegate_store::{Error, Offline};
 
 /// Which sink of which store, and from where.
 #[derive(Debug, Args)]
@@ -25,7 +27,7 @@ pub struct PurgeOptions {
     /// The stream
     stream: String,
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
     /// Blocks that end before this offset, or before the record that arrived then (RFC 3339)
     #[arg(long, value_name = "OFFSET|TIME")]
     before: When,
@@ -36,7 +38,7 @@ pub struct PurgeOptions {
 
 /// Moves a sink back.
 pub(super) fn replay(options: &ReplayOptions) -> ExitCode {
-    let path = match options.folder.find() {
+    let path = match options.folder.find("it moves that sink itself") {
         Ok(path) => path,
         Err(code) => return code,
     };
@@ -71,26 +73,35 @@ fn move_back(store: &Offline, options: &ReplayOptions) -> Result<String, String>
 
 /// Gives records up.
 pub(super) fn purge(options: &PurgeOptions) -> ExitCode {
-    let path = match options.folder.find() {
-        Ok(path) => path,
+    let purged = match options.place.locate() {
         Err(code) => return code,
+        Ok(Located::Folder(path)) => purge_in(&path, options),
+        Ok(Located::Running(client)) => purge_live(&client, options).map(|count| (count, Vec::new())),
     };
-    let before = match options.before {
-        When::Offset(offset) => Ok(offset),
-        When::Time(_) => Offline::open(&path)
-            .map_err(|error| error.to_string())
-            .and_then(|store| options.before.offset(&store, &options.stream, 0)),
-    };
-    let purged = before.and_then(|before| {
-        tidegate_store::sled::purge(&path, &options.stream, before, options.held).map_err(|error| error.to_string())
-    });
     match purged {
-        Ok(report) => {
-            let count = report.purged.get(&options.stream).copied().unwrap_or(0);
+        Ok((count, notes)) => {
             println!("{count} records of {} were given up; they are in the ledger (purged)", options.stream);
-            report.notes.iter().for_each(|note| println!("{note}"));
+            notes.iter().for_each(|note| println!("{note}"));
             ExitCode::SUCCESS
         }
         Err(reason) => failed(exit::START, &reason),
     }
+}
+
+fn purge_live(client: &Client, options: &PurgeOptions) -> Result<u64, String> {
+    let (before, held) = (options.before.to_string(), options.held.to_string());
+    let query = [("before", before.as_str()), ("held", held.as_str())];
+    let done: serde_json::Value = client.change(&["api", "v1", "streams", &options.stream, "purge"], &query)?;
+    done["purged"].as_u64().ok_or_else(|| format!("the gateway answers something else: {done}"))
+}
+
+/// Gives how many records went, and what else was put right.
+fn purge_in(path: &Path, options: &PurgeOptions) -> Result<(u64, Vec<String>), String> {
+    let said = |error: Error| error.to_string();
+    let before = match options.before {
+        When::Offset(offset) => offset,
+        When::Time(_) => options.before.offset(&Offline::open(path).map_err(said)?, &options.stream, 0)?,
+    };
+    let report = tidegate_store::sled::purge(path, &options.stream, before, options.held).map_err(said)?;
+    Ok((report.purged.get(&options.stream).copied().unwrap_or(0), report.notes))
 }

@@ -5,7 +5,7 @@ mod rows;
 
 use super::super::{exit, failed};
 use super::place::{Found, Place};
-use super::when::When;
+use crate::when::When;
 use clap::{Args, ValueEnum};
 use rows::Rows;
 use std::io::{self, Write};

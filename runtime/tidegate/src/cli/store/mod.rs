@@ -8,7 +8,6 @@ mod peek;
 mod place;
 mod rebuild;
 mod verify;
-mod when;
 
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -21,7 +20,7 @@ pub enum StoreCommand {
     /// Print records of a stream as they are stored, a JSON object a line
     Peek(peek::PeekOptions),
     /// Read every block and check that everything adds up; changes no entry (sled cuts its log at the
-    /// first place that does not read). The gateway must not be running
+    /// first place that does not read). Beside the running gateway, too: as it stood at one moment
     Verify(verify::VerifyOptions),
     /// Put a store right: keep what is whole, make its books add up, ledger what is lost, and bring back what a database
     /// that was set aside holds unread. The gateway must not be running
@@ -32,7 +31,7 @@ pub enum StoreCommand {
     Export(export::ExportOptions),
     /// Have a sink deliver again what it has delivered, from an offset or a time on. The gateway must not be running
     Replay(edit::ReplayOptions),
-    /// Give up the oldest records of a stream, ledgered as purged. The gateway must not be running
+    /// Give up the oldest records of a stream, ledgered as purged; beside the running gateway, too
     Purge(edit::PurgeOptions),
     /// Write everything to a file, as it stands at one moment; beside the running gateway, too
     Backup(copies::BackupOptions),

@@ -2,9 +2,9 @@
 
 use super::super::client::{Client, Refused};
 use super::super::{exit, failed};
-use crate::config;
+use crate::config::{self, Config};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tidegate_store::{Listing, Offline};
 
@@ -36,14 +36,32 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder; what is wrong is told on standard error.
-    pub(super) fn find(&self) -> Result<PathBuf, ExitCode> {
+    /// The folder, of a store that no gateway has open; what is wrong is told on standard error. `why` ends the sentence
+    /// that says why a gateway is not to.
+    pub(super) fn find(&self, why: &str) -> Result<PathBuf, ExitCode> {
         let Some(file) = &self.config else { return Ok(self.dir.clone().unwrap_or_default()) };
-        config::load(file).map(|config| config.store.path).map_err(|errors| {
-            eprintln!("{errors}");
-            ExitCode::from(exit::CONFIG)
-        })
+        let config = loaded(file)?;
+        let client = Client::new(&format!("http://{}", config.control.listen));
+        let client = client.map_err(|reason| failed(exit::START, &reason))?;
+        match client.json::<Listing>(&["api", "v1", "streams"], &[]) {
+            Ok(listing) if listing.gateway == config.gateway => Err(failed(
+                exit::START,
+                &format!(
+                    "the gateway at {} is at work on this store, and {why}. Stop the gateway first",
+                    client.base()
+                ),
+            )),
+            // Whoever has it open for all that is told by its lock.
+            _ => Ok(config.store.path),
+        }
     }
+}
+
+fn loaded(file: &Path) -> Result<Config, ExitCode> {
+    config::load(file).map_err(|errors| {
+        eprintln!("{errors}");
+        ExitCode::from(exit::CONFIG)
+    })
 }
 
 impl Place {
@@ -53,7 +71,7 @@ impl Place {
         if self.url.is_some() {
             return Err(failed(exit::START, "what was set aside is read from its folder: give --dir or --config"));
         }
-        let store = Offline::open_aside(&folder.find()?, name);
+        let store = Offline::open_aside(&folder.find("what was set aside is read with its folder locked")?, name);
         store.map(|store| Found::Offline(Box::new(store))).map_err(|error| failed(exit::START, &error.to_string()))
     }
 }
@@ -66,24 +84,39 @@ pub(super) enum Found {
     Offline(Box<Offline>),
 }
 
+/// Where a store is.
+pub(super) enum Located {
+    /// A gateway has it open.
+    Running(Client),
+    /// Nobody is known to: its folder.
+    Folder(PathBuf),
+}
+
 impl Place {
-    /// Finds the store; what is wrong is told on standard error.
+    /// Finds the store, and opens it where nobody has; what is wrong is told on standard error.
     pub(super) fn find(&self) -> Result<Found, ExitCode> {
+        match self.locate()? {
+            Located::Running(client) => Ok(Found::Running(client)),
+            Located::Folder(folder) => match Offline::open(&folder) {
+                Ok(store) => Ok(Found::Offline(Box::new(store))),
+                Err(error) => Err(failed(exit::START, &error.to_string())),
+            },
+        }
+    }
+
+    /// Finds the store; what is wrong is told on standard error.
+    pub(super) fn locate(&self) -> Result<Located, ExitCode> {
         let say = |reason: String| failed(exit::START, &reason);
         if let Some(url) = &self.url {
-            return Client::new(url).map(Found::Running).map_err(say);
+            return Client::new(url).map(Located::Running).map_err(say);
         }
-        let Some(file) = &self.config else {
-            let folder = self.dir.clone().unwrap_or_default();
-            return offline(&folder).map_err(say);
-        };
-        let config = config::load(file).map_err(|errors| {
-            eprintln!("{errors}");
-            ExitCode::from(exit::CONFIG)
-        })?;
+        let Some(file) = &self.config else { return Ok(Located::Folder(self.dir.clone().unwrap_or_default())) };
+        let config = loaded(file)?;
         let client = Client::new(&format!("http://{}", config.control.listen)).map_err(say)?;
         match client.json::<Listing>(&["api", "v1", "streams"], &[]) {
-            Ok(listing) if listing.gateway == config.gateway => Ok(Found::Running(client)),
+            Ok(listing) if listing.gateway == config.gateway => {
+                Ok(Located::Running(client.bearing(config.control.token)))
+            }
             Ok(listing) => Err(say(format!(
                 "at {} runs the gateway {:?}, and {} is of {:?}. Give --dir or --url",
                 client.base(),
@@ -91,12 +124,8 @@ impl Place {
                 file.display(),
                 config.gateway
             ))),
-            Err(Refused::Unreachable(_)) => offline(&config.store.path).map_err(say),
+            Err(Refused::Unreachable(_)) => Ok(Located::Folder(config.store.path)),
             Err(Refused::Answer(reason)) => Err(say(reason)),
         }
     }
-}
-
-fn offline(folder: &std::path::Path) -> Result<Found, String> {
-    Offline::open(folder).map(|store| Found::Offline(Box::new(store))).map_err(|error| error.to_string())
 }

@@ -29,7 +29,8 @@ pub struct CompactOptions {
 
 /// Puts a store right and says what that took.
 pub(super) fn repair(options: &RepairOptions) -> ExitCode {
-    let path = match options.folder.find() {
+    let why = "a repair writes a new database from what is whole, which cannot be done from one that changes meanwhile";
+    let path = match options.folder.find(why) {
         Ok(path) => path,
         Err(code) => return code,
     };
@@ -57,7 +58,8 @@ fn lines(repaired: &Repaired) -> String {
 
 /// Gives space back.
 pub(super) fn compact(options: &CompactOptions) -> ExitCode {
-    let path = match options.folder.find() {
+    let why = "a compaction puts a database written anew in the place of the one that the gateway writes to";
+    let path = match options.folder.find(why) {
         Ok(path) => path,
         Err(code) => return code,
     };

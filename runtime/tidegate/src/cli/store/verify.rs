@@ -1,8 +1,11 @@
 //! `tidegate store verify`.
 
+use super::super::client::Client;
 use super::super::{exit, failed};
-use super::place::Folder;
+use super::place::{Located, Place};
 use clap::Args;
+use serde::Deserialize;
+use std::io::Read as _;
 use std::process::ExitCode;
 use tidegate_store::{PartitionReport, Report};
 
@@ -10,7 +13,7 @@ use tidegate_store::{PartitionReport, Report};
 #[derive(Debug, Args)]
 pub struct VerifyOptions {
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
     /// Print a JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -18,13 +21,14 @@ pub struct VerifyOptions {
 
 /// Reads all of it and says what is wrong.
 pub(super) fn verify(options: &VerifyOptions) -> ExitCode {
-    let path = match options.folder.find() {
-        Ok(path) => path,
+    let report = match options.place.locate() {
         Err(code) => return code,
+        Ok(Located::Folder(path)) => tidegate_store::sled::verify(&path).map_err(|error| error.to_string()),
+        Ok(Located::Running(client)) => live(&client),
     };
-    let report = match tidegate_store::sled::verify(&path) {
+    let report = match report {
         Ok(report) => report,
-        Err(error) => return failed(exit::START, &error.to_string()),
+        Err(reason) => return failed(exit::START, &reason),
     };
     if options.json {
         let told = serde_json::json!({ "sound": report.is_sound(), "report": report });
@@ -37,6 +41,28 @@ pub(super) fn verify(options: &VerifyOptions) -> ExitCode {
         }
     }
     if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(exit::DAMAGED) }
+}
+
+/// What a gateway's check ends with.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Ended {
+    Report(Report),
+    Error(String),
+}
+
+/// Asks a gateway; it answers when it is through.
+fn live(client: &Client) -> Result<Report, String> {
+    let mut text = String::new();
+    let mut answer = client.read(&["api", "v1", "store", "verify"], &[])?;
+    answer.read_to_string(&mut text).map_err(|error| format!("the answer broke off: {error}"))?;
+    let mut told: serde_json::Value =
+        serde_json::from_str(&text).map_err(|_| "the gateway broke off the check: is it being stopped?")?;
+    told.as_object_mut().map(|told| told.remove("sound"));
+    match serde_json::from_value(told).map_err(|error| format!("the gateway answers something else: {error}"))? {
+        Ended::Report(report) => Ok(report),
+        Ended::Error(reason) => Err(reason),
+    }
 }
 
 /// A line a partition, and a verdict.

@@ -1,12 +1,13 @@
 //! The local HTTP on real sockets, over a store in memory.
 
+mod edits;
 mod limits;
 mod packs;
 mod probes;
 mod shown;
 mod tap;
 
-use super::{Limits, View, serve_within};
+use super::{Access, Limits, View, serve_within};
 use crate::readiness::{Ready, Reason, Severity};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -54,6 +55,10 @@ impl View for Shown {
 }
 
 async fn served(limits: Limits) -> Served {
+    served_to(Access::default(), limits).await
+}
+
+async fn served_to(access: Access, limits: Limits) -> Served {
     let options = Options { commit_interval: Duration::from_millis(1), ..Options::new("", "plant-7") };
     let store = Arc::new(MemoryStore::new(options, 7));
     let schema = Arc::new(Schema::new(vec![Field::new("n", Scalar::Integer)]).unwrap());
@@ -74,7 +79,7 @@ async fn served(limits: Limits) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let drain = CancellationToken::new();
-    let task = tokio::spawn(serve_within(limits, listener, view, drain.clone()));
+    let task = tokio::spawn(serve_within(limits, listener, view, access, drain.clone()));
     Served { address, store, session, schema, reasons, drain, task }
 }
 
@@ -103,8 +108,12 @@ impl Served {
 
     /// Sends a request on a connection of its own.
     async fn ask(&self, path: &str, host: &str) -> Asked {
+        self.send("GET", path, &format!("Host: {host}\r\n")).await
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &str) -> Asked {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         Asked { stream, received: Vec::new() }
     }
