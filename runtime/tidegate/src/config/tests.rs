@@ -9,7 +9,8 @@ use toml::de::DeTable;
 const REFERENCE: &str = include_str!("../../../../config/gateway.toml");
 
 /// Options that have no default: the reference shows an example.
-const WITHOUT_DEFAULT: [&str; 19] = [
+const WITHOUT_DEFAULT: [&str; 20] = [
+    "control.token_file",
     "pipelines.*.operators.codec",
     "pipelines.*.operators.keep",
     "pipelines.*.operators.transform",
