@@ -101,6 +101,11 @@ impl Link {
         self.enable(false);
     }
 
+    /// Is there again after a cut, with the faults it had.
+    pub fn mend(&mut self) {
+        self.enable(true);
+    }
+
     /// Does this from now on, with open connections too.
     pub fn fault(&mut self, fault: Fault) {
         match fault {

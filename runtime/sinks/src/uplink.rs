@@ -5,7 +5,8 @@
 //! settled afterwards: a connection that never came about costs nothing.
 //!
 //! A request that is tried again asks for no turn, so that an upstream that is down keeps nobody else from sending; it
-//! does ask for budget and an open window.
+//! does ask for budget and an open window. When a sink's request goes through that had failed, urgent sinks that wait to
+//! try again do so at once: after an outage alarms do not wait out their backoff while others send.
 //!
 //! Waiting here is no trouble: a sink that does is [`State::Held`](crate::forward::State::Held), with the reason.
 
@@ -91,6 +92,8 @@ pub struct Uplink {
     gate: Option<Mutex<Gate>>,
     meter: Option<Meter>,
     changed: Notify,
+    /// The line was found to be back.
+    back: Notify,
 }
 
 /// The budget and where its reservations are kept.
@@ -127,7 +130,7 @@ impl Uplink {
         };
         let gate = options.send_window.map(|window| Mutex::new(Gate::new(window)));
         let fair = Mutex::new(Fair::new(options.requests_max.max(1)));
-        Ok(Arc::new(Uplink { options, clock, store, fair, gate, meter, changed: Notify::new() }))
+        Ok(Arc::new(Uplink { options, clock, store, fair, gate, meter, changed: Notify::new(), back: Notify::new() }))
     }
 
     /// A place for a sink.
@@ -257,6 +260,19 @@ impl Member {
                 () = changed => {}
                 () = tokio::time::sleep(wait) => {}
             }
+        }
+    }
+
+    /// A request went through that had failed before: whoever is urgent need not wait until it would have tried again.
+    pub(crate) fn found_the_line_back(&self) {
+        self.uplink.back.notify_waiters();
+    }
+
+    /// Resolves when another sink finds the line back; never where this one is not urgent.
+    pub(crate) async fn line_is_back(&self) {
+        match self.urgent {
+            true => self.uplink.back.notified().await,
+            false => std::future::pending().await,
         }
     }
 

@@ -10,6 +10,7 @@ mod script;
 use common::{NOW, Notes, Site, sink};
 use script::{Call, Script, retry};
 use std::sync::Arc;
+use std::time::Duration;
 use tidegate_record::ManualClock;
 use tidegate_sinks::forward::State;
 use tidegate_sinks::uplink::Share;
@@ -99,6 +100,27 @@ async fn an_urgent_sink_sends_next_although_another_has_a_backlog() {
     let last_alarm = order.iter().rposition(|name| *name == "alarms").unwrap();
     let between = order[4..last_alarm].iter().filter(|name| **name == "cloud").count();
     assert!((4..=20).contains(&between), "{between} of {last_alarm}");
+}
+
+#[tokio::test]
+async fn an_urgent_sink_tries_again_at_once_when_another_finds_the_line_back() {
+    let site = Site::at(&Arc::new(ManualClock::at(NOW)));
+    filled(&site, 300).await;
+    let uplink = site.uplink(UplinkOptions::default());
+    let line = || {
+        let calls = Notes::new();
+        let first = calls.clone();
+        Script::new(&calls, move |_| if first.len() == 0 { retry("no connection") } else { Delivery::Delivered })
+    };
+    let an_hour = Duration::from_secs(3600);
+    let patient = ForwardOptions { backoff_min: an_hour, backoff_max: an_hour, ..small("alarms") };
+    let mut alarms = site.run_with(patient, line(), Some((&uplink, share(1, true))));
+    alarms.until(|status| status.state == State::Waiting).await;
+    let mut cloud = site.run_with(small("cloud"), line(), Some((&uplink, share(1, false))));
+    alarms.settled(300).await;
+    cloud.settled(300).await;
+    alarms.drain().await;
+    cloud.drain().await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod power_cut;
 mod restart;
 mod serial_line;
 mod store_tools;
+mod uplink;
 
 use std::time::{Duration, SystemTime};
 

@@ -106,6 +106,7 @@ impl Sink {
                     if answer == Delivery::Delivered {
                         self.backoff.reset();
                         self.reporter.recovered();
+                        self.uplink.iter().filter(|_| failing).for_each(Member::found_the_line_back);
                     }
                     return Ok(Some(answer));
                 }
@@ -119,11 +120,19 @@ impl Sink {
         self.reporter.waiting(cut(&reason, REASON_BYTES_MAX).to_owned());
         let wait = self.backoff.next(after);
         let drain = self.drain.clone();
+        let back = async {
+            match &self.uplink {
+                // What the upstream itself asked for is kept to.
+                Some(member) if after.is_none() => member.line_is_back().await,
+                _ => std::future::pending().await,
+            }
+        };
         let waited = async {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => false,
                 () = tokio::time::sleep(wait) => true,
+                () = back => true,
             }
         };
         self.cursors.beside(waited).await
