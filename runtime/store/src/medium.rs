@@ -82,6 +82,12 @@ pub(crate) trait Medium: Send + Sync + 'static {
         None
     }
 
+    /// Makes opening it later quick, where what was written since it was opened would slow that down. Who reads
+    /// meanwhile waits. After an error nothing may be written.
+    fn renew(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Lets go of it; what comes after is an error.
     fn release(&self);
 }

@@ -25,6 +25,8 @@ pub struct Options {
     pub staged_bytes: usize,
     /// Most bytes of each stream kept decoded in memory for readers that keep up.
     pub tail_bytes: usize,
+    /// After so many bytes written the database is opened anew: what it wrote since is what it reads at its next open.
+    pub renew_bytes: u64,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// What a new store's epoch is drawn from instead of the machine's randomness: for simulations, which must be the
@@ -44,6 +46,7 @@ impl Options {
             reserve: 64 << 20,
             staged_bytes: 16 << 20,
             tail_bytes: 4 << 20,
+            renew_bytes: 64 << 20,
             clock: Arc::new(SystemClock::default()),
             epoch_seed: None,
         }

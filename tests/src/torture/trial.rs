@@ -242,7 +242,9 @@ impl Trial {
     }
 }
 
-const STORE: &str = "commit_interval = \"50ms\"\nmax_bytes = \"256MiB\"\nreserve = \"16MiB\"\n";
+/// Renewed so often that cuts come into it.
+const STORE: &str =
+    "commit_interval = \"50ms\"\nmax_bytes = \"256MiB\"\nreserve = \"16MiB\"\nrenew_bytes = \"64KiB\"\n";
 
 /// Readings go upstream as they are, and as counts a second.
 fn configuration(witness: &Witness, upstream: &Upstream) -> String {

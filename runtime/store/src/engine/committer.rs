@@ -9,7 +9,11 @@ use super::retention::Heads;
 use super::sweep::Sweeps;
 use crate::api::Error;
 use crate::block::Encoder;
+use crate::keys::{Key, Kind};
+use crate::medium::value;
+use crate::values::{Meta, decode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -38,6 +42,8 @@ pub(super) struct Committer {
     pub(super) number: u64,
     /// A group was written since the tail was noted.
     pub(super) wrote: bool,
+    /// Bytes that had been written when the medium was renewed last.
+    renewed: u64,
     /// It may sleep until the disk has room; one that is moved by hand has no thread of its own for that.
     pub(super) may_wait: bool,
 }
@@ -73,6 +79,7 @@ impl Committer {
             inner,
             number,
             wrote: false,
+            renewed: 0,
             encoder,
             heads,
             sweeps,
@@ -107,8 +114,30 @@ impl Committer {
     fn work(&mut self) -> Result<(), String> {
         while let Some(group) = self.next_group()? {
             self.commit(group);
+            self.renew()?;
         }
         Ok(())
+    }
+
+    /// Renews the medium where enough was written to it, and holds that it is what it was.
+    fn renew(&mut self) -> Result<(), String> {
+        let inner = &self.inner;
+        let written = inner.written.load(Relaxed);
+        let core = inner.lock();
+        // Opening takes some space of the disk, which draining needs more.
+        let tight = core.disk_free.is_some_and(|free| free < inner.options.reserve);
+        if tight || core.poisoned.is_some() || written - self.renewed < inner.options.renew_bytes {
+            return Ok(());
+        }
+        drop(core);
+        self.renewed = written;
+        inner.medium.renew()?;
+        let meta = value(&*inner.medium, Key::only(Kind::Meta))?.ok_or("it was opened anew, and is empty")?;
+        let number = decode::<Meta>(&meta)?.number;
+        if number == self.number {
+            return Ok(());
+        }
+        Err(format!("it was opened anew and found as of commit {number} instead of {}", self.number))
     }
 
     /// Waits for a group that is due. `None` when the store is closed and nothing is staged.

@@ -1,6 +1,7 @@
 //! sled as a medium.
 
 use super::files::Folder;
+use super::{Failure, guarded, open_db};
 use crate::keys::Key;
 use crate::medium::{Medium, PART_BYTES, WriteSet};
 use std::any::Any;
@@ -37,10 +38,14 @@ impl SledMedium {
 
     /// A database elsewhere in the store's folder.
     pub(super) fn at(db: sled::Db, path: &Path, folder: Arc<Folder>) -> Result<Self, String> {
+        Ok(SledMedium { open: RwLock::new(Some(SledMedium::opened(db, path, folder)?)) })
+    }
+
+    fn opened(db: sled::Db, path: &Path, folder: Arc<Folder>) -> Result<Open, String> {
         let path = path.join("db");
         let file = File::options().read(true).write(true).open(&path);
         let file = file.map_err(|e| format!("{}: {e}", path.display()))?;
-        Ok(SledMedium { open: RwLock::new(Some(Open { db, file, folder })) })
+        Ok(Open { db, file, folder })
     }
 
     /// Runs `work` on the database; a panic inside sled is an error like others.
@@ -136,6 +141,27 @@ impl Medium for SledMedium {
 
     fn tail(&self) -> Option<Vec<u8>> {
         self.with(|open| open.folder.tail()).ok()
+    }
+
+    /// sled writes down where its pages are only when it is opened, and then reads all of its log that is younger: with
+    /// hours of backlog a start after a power cut would take as long as reading it takes.
+    fn renew(&self) -> Result<(), String> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(Open { db, file, folder }) = open.take() else { return Ok(()) };
+        drop((db, file));
+        let renewed = guarded(|| {
+            let db = open_db(&folder)?;
+            folder.sync().map_err(Failure::Refused)?;
+            SledMedium::opened(db, &folder.streams(), folder.clone()).map_err(Failure::Refused)
+        });
+        let (Failure::Refused(reason) | Failure::Broken(reason)) = match renewed {
+            Ok(renewed) => {
+                *open = Some(renewed);
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        Err(format!("it was closed to be opened anew, and does not open: {reason}"))
     }
 
     fn release(&self) {

@@ -249,3 +249,51 @@ fn a_database_that_is_empty_and_was_not_is_set_aside() {
     drop(store);
     assert_eq!(declared(open(options(dir.path())).unwrap()).health().notes.len(), 0, "it is told once");
 }
+
+/// Bytes of the files that tell sled where its pages are.
+fn pages_told(path: &Path) -> Vec<String> {
+    let files = fs::read_dir(path.join("streams")).unwrap().flatten();
+    files.map(|file| file.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with("snap.")).collect()
+}
+
+#[test]
+fn a_store_that_was_written_to_is_renewed_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = declared(open(Options { renew_bytes: 10_000, ..options(dir.path()) }).unwrap());
+    let first = pages_told(dir.path());
+    (0..200).for_each(|n| append(&store, n));
+    assert_ne!(pages_told(dir.path()), first, "where its pages are is written down anew");
+    assert_eq!(rows(&store), 200);
+    wait(store.close()).unwrap();
+    assert!(verify(dir.path()).unwrap().is_sound());
+}
+
+#[test]
+fn a_store_that_does_not_open_when_it_is_renewed_is_poisoned_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = declared(open(Options { renew_bytes: 10_000, ..options(dir.path()) }).unwrap());
+    append(&store, 0);
+    let conf = dir.path().join("streams/conf");
+    let before = fs::read(&conf).unwrap();
+    fs::write(&conf, "no configuration").unwrap();
+    let mut builder = BatchBuilder::new(schema());
+    builder.integer(0, 7);
+    builder.end_row("d", 7).unwrap();
+    let batch = Arc::new(builder.finish());
+    let mut durable = 1;
+    let poisoned = (0..1_000).find_map(|_| {
+        let mut commit = Commit::by(&store.attach("source/s").ok()?);
+        commit.appends.push(Append { stream: "a".into(), batch: batch.clone() });
+        commit.hurry = true;
+        match store.commit(commit).map(wait) {
+            Ok(Ok(_)) => durable += 1,
+            Ok(Err(error)) => return Some(error.to_string()),
+            Err(refusal) => return Some(format!("{refusal:?}")),
+        }
+        None
+    });
+    assert!(poisoned.as_ref().is_some_and(|why| why.contains("does not open")), "{poisoned:?}");
+    drop(store);
+    fs::write(&conf, before).unwrap();
+    assert_eq!(rows(&declared(open(options(dir.path())).unwrap())), durable);
+}

@@ -408,6 +408,9 @@ impl Seen {
 
 fn tune(options: &mut Options, seed: u64) {
     options.tail_bytes = [0, 5_000, 4 << 20][seed as usize % 3];
+    if seed.is_multiple_of(3) {
+        options.renew_bytes = 5_000;
+    }
     if seed.is_multiple_of(2) {
         options.max_bytes = STORE_BYTES_MAX;
     }

@@ -26,6 +26,8 @@ pub(super) fn read(root: &mut Section<'_>, gateway: &str) -> (Options, Duration,
             section.context.warning_at(&path, format!("less than four times staged_bytes: {why}"));
         }
         options.tail_bytes = memory(section, "tail_bytes", options.tail_bytes, Size(0));
+        options.renew_bytes =
+            section.within("renew_bytes", Size(options.renew_bytes), Size::kib(64)..=Size::gib(1_024)).0;
         let max_future = section.within("max_future", 3_600 * second, second..=365 * 86_400 * second);
         (options, max_future, flash)
     })

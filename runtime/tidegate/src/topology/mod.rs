@@ -230,6 +230,7 @@ fn store_options(config: &Config, clock: &Arc<dyn Clock>) -> StoreOptions {
         reserve: store.reserve,
         staged_bytes: store.staged_bytes,
         tail_bytes: store.tail_bytes,
+        renew_bytes: store.renew_bytes,
         clock: clock.clone(),
         epoch_seed: None,
     }

@@ -57,6 +57,9 @@ struct Life {
     durable: usize,
 }
 
+/// Several times in a life.
+const RENEW_BYTES: u64 = 100_000;
+
 fn schema() -> Arc<Schema> {
     Arc::new(Schema::new(vec![Field::new("n", Scalar::Integer), Field::new("pad", Scalar::Text)]).unwrap())
 }
@@ -78,7 +81,8 @@ fn batch(numbers: Range<i64>) -> Arc<Batch> {
 }
 
 fn open_at(path: PathBuf) -> SledStore {
-    let store = open(options(&path)).unwrap_or_else(|error| panic!("damage keeps no gateway from coming up: {error}"));
+    let store = open(Options { renew_bytes: RENEW_BYTES, ..options(&path) })
+        .unwrap_or_else(|error| panic!("damage keeps no gateway from coming up: {error}"));
     let spec = |name: &str, schema: Arc<Schema>| StreamSpec {
         name: name.into(),
         schema,
