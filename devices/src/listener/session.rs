@@ -8,7 +8,7 @@
 
 use super::end::End;
 use crate::learned::Learned;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use tidegate_record::Wall;
 
 /// A device's messages under way.
@@ -18,7 +18,7 @@ pub(super) struct Session {
     answers: VecDeque<Answer>,
     /// So many from the front are handed to the connection.
     handed: usize,
-    held: HashMap<u16, Held>,
+    held: BTreeMap<u16, Held>,
     /// Ids and hashes of QoS 1 messages whose PUBACK was written, oldest first.
     acked: VecDeque<(u16, u32)>,
     /// Messages taken or recognised.
@@ -27,8 +27,9 @@ pub(super) struct Session {
     connection: u64,
     /// First deliveries on this connection.
     fresh: usize,
-    /// PUBLISH at QoS 1 or 2 on this connection, without the answer that ends it.
-    under_way: usize,
+    /// PUBLISH at QoS 1 or 2 on this connection, less the answers that end one: below 0 where those were for messages of
+    /// earlier connections.
+    under_way: isize,
     unreleased: usize,
     learned: Learned,
 }
@@ -213,7 +214,7 @@ impl Session {
         if let Some(answer) = self.answers.get(self.handed) {
             self.handed += 1;
             if answer.kind != Kind::Rec || answer.code >= 0x80 {
-                self.under_way = self.under_way.saturating_sub(1);
+                self.under_way -= 1;
             }
         }
     }
@@ -241,9 +242,11 @@ impl Session {
         self.answers.len() - self.handed
     }
 
-    /// Messages of this connection, as MQTT 5's receive maximum counts them.
-    pub fn under_way(&self) -> usize {
-        self.under_way
+    /// Whether the device has more under way than the receive maximum it was told, as it counts itself (MQTT 5, 4.9): every
+    /// answer that ends a message gives it one more, of an earlier connection's message too, and it may have read that
+    /// answer when messages were on their way that we have not seen.
+    pub fn is_over(&self, told: usize) -> bool {
+        self.under_way >= told.cast_signed()
     }
 
     /// QoS 2 messages whose PUBREL has not come.

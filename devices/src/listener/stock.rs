@@ -162,7 +162,7 @@ impl Stock {
             hash: xxh3_64_with_seed(payload, xxh3_64(topic.as_bytes())) as u32,
             timed: self.timed,
         };
-        if version == Version::V5 && session.under_way() >= self.receive_max {
+        if version == Version::V5 && session.is_over(self.receive_max) {
             return Err(End::Quota);
         }
         if session.unreleased() >= UNRELEASED_MAX.max(self.receive_max) {

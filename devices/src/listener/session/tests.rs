@@ -32,7 +32,7 @@ fn answers_go_in_the_order_of_arrival_when_durable() {
     assert_eq!(answers(&mut session, 0), []);
     assert_eq!(answers(&mut session, 1), [(0x40, 3)]);
     assert_eq!(answers(&mut session, 2), [(0x50, 9), (0x40, 4)]);
-    assert_eq!((session.waiting(), session.under_way(), session.unreleased()), (0, 1, 1));
+    assert_eq!((session.waiting(), session.under_way, session.unreleased()), (0, 1, 1));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn what_was_acknowledged_is_known_by_little_and_only_for_a_while() {
     session.begin();
     assert_eq!(session.arrive(again(timed(92))), Ok(Arrival::New));
     assert_eq!(session.arrive(again(timed(93))), Ok(Arrival::Again));
-    assert_eq!((session.under_way(), answers(&mut session, 0)), (1, vec![(0x40, 93)]));
+    assert_eq!((session.under_way, answers(&mut session, 0)), (1, vec![(0x40, 93)]));
 }
 
 #[test]
@@ -190,4 +190,22 @@ fn a_message_of_an_earlier_run_is_forgotten_when_it_is_released() {
     assert!(session.release(7, 3));
     assert_eq!((answers(&mut session, 2), answers(&mut session, 3)), (vec![], vec![(0x70, 7)]));
     assert_eq!((session.held.len(), session.unreleased()), (0, 0));
+}
+
+#[test]
+fn an_answer_for_an_earlier_connections_message_gives_the_device_one_more() {
+    let mut session = Session::default();
+    taken(&mut session, Sent { id: 1, ..TWICE }, 1);
+    assert_eq!(answers(&mut session, 1), [(0x50, 1)]);
+    session.begin();
+    session.release(1, 1);
+    // PUBCOMP is handed over before the whole window, sent meanwhile, has come.
+    assert_eq!(answers(&mut session, 1), [(0x70, 1)]);
+    for id in 2..=9 {
+        assert!(!session.is_over(8));
+        taken(&mut session, Sent { id, ..MESSAGE }, 2);
+    }
+    assert!(!session.is_over(8), "it has read PUBCOMP, and counts one more");
+    taken(&mut session, Sent { id: 10, ..MESSAGE }, 2);
+    assert!(session.is_over(8));
 }
