@@ -87,7 +87,8 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAc
     tracing::debug!(source = context.handle.name(), %peer, %reason, "no connection");
 }
 
-async fn serve_over<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, context: Arc<Context>) {
+/// The same over any stream.
+pub(super) async fn serve_over<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, context: Arc<Context>) {
     let bell = Bell::default();
     let link = Link::new(context.options.clone(), bell.clone());
     let (input, heard) = (BytesMut::new(), Instant::now());

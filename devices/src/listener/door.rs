@@ -1,18 +1,15 @@
 //! The door: listens, and lets connections in.
 
 use super::Options;
-use super::connection::{self, Context, LARGE_BYTES_MAX};
+use super::connection::{Context, LARGE_BYTES_MAX};
+use super::outside::{Arrival, Entrance, Outside};
 use super::stock::Stock;
-use super::tls;
 use crate::backoff::Backoff;
 use crate::commits::Shared;
 use crate::{Handle, Intake, State};
-use rumqttc::tokio_rustls::TlsAcceptor;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -28,11 +25,13 @@ const REFUSED: Duration = Duration::from_millis(100);
 
 pub(super) struct Door {
     context: Arc<Context>,
+    outside: Outside,
 }
 
 impl Door {
     pub fn new(
         options: Options,
+        outside: Outside,
         shared: Arc<Shared<Stock>>,
         intake: Arc<dyn Intake>,
         handle: Handle,
@@ -41,34 +40,36 @@ impl Door {
         let (began, faults) = (Instant::now(), Default::default());
         let large = LARGE_BYTES_MAX / options.packet_bytes_max as usize;
         let (options, large) = (Arc::new(options), Arc::new(Semaphore::new(large)));
-        Door { context: Arc::new(Context { options, shared, intake, handle, drain, began, faults, large }) }
+        let context = Context { options, shared, intake, handle, drain, began, faults, large };
+        Door { context: Arc::new(context), outside }
     }
 
     /// Runs until drained, or until the store fails; then until every connection has ended.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut connections = JoinSet::new();
-        let drain = self.context.drain.clone();
+        let context = self.context.clone();
+        let (drain, shared) = (&context.drain, &context.shared);
         tokio::select! {
             biased;
             () = drain.cancelled() => {}
             // After a failure of the store nothing is acknowledged any more.
-            () = self.context.shared.until_ended() => {}
+            () = shared.until_ended() => {}
             () = self.serve(&mut connections) => {}
         }
         if drain.is_cancelled() {
-            let mut stock = self.context.shared.stock();
+            let mut stock = shared.stock();
             stock.draining = true;
             stock.sessions.ring_all();
         }
-        self.context.shared.work.notify_one();
+        shared.work.notify_one();
         while connections.join_next().await.is_some() {}
     }
 
     /// Opens the door and lets everyone in.
-    async fn serve(&self, connections: &mut JoinSet<()>) {
+    async fn serve(&mut self, connections: &mut JoinSet<()>) {
+        let mut entrance = self.opened().await;
         let Context { options, shared, handle, began, .. } = &*self.context;
-        let (listener, tls) = self.opened().await;
-        tracing::info!(source = handle.name(), listen = %options.listen, tls = tls.is_some(), "listening");
+        tracing::info!(source = handle.name(), listen = %options.listen, tls = entrance.speaks_tls(), "listening");
         handle.stands(State::Connected, self.context.intake.wall());
         handle.works();
         let room = Arc::new(Semaphore::new(options.connections_max + STRANGERS_MAX));
@@ -79,11 +80,11 @@ impl Door {
                 biased;
                 _ = sweep.tick() => shared.stock().sweep(began.elapsed()),
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = accept(&listener, &room) => match accepted {
-                    Ok((stream, peer, permit)) => {
-                        let (context, tls) = (self.context.clone(), tls.clone());
+                accepted = accept(&mut entrance, &room) => match accepted {
+                    Ok((arrival, permit)) => {
+                        let context = self.context.clone();
                         connections.spawn(async move {
-                            connection::serve(stream, peer, tls, context).await;
+                            arrival.serve(context).await;
                             drop(permit);
                         });
                     }
@@ -99,18 +100,14 @@ impl Door {
         }
     }
 
-    /// The socket and what TLS needs, tried again while they are not to be had.
-    async fn opened(&self) -> (TcpListener, Option<TlsAcceptor>) {
+    /// The entrance, tried again while it cannot be opened.
+    async fn opened(&mut self) -> Entrance {
         let Context { options, handle, intake, .. } = &*self.context;
         let mut backoff = Backoff::of(handle.name());
         loop {
-            let reason = match (TcpListener::bind(options.listen).await, tls::acceptor(options)) {
-                (Ok(listener), Ok(tls)) => return (listener, tls),
-                (Err(error), _) => {
-                    let listen = options.listen;
-                    format!("{listen} cannot be listened on: {error}; is a broker or another gateway running there?")
-                }
-                (_, Err(reason)) => reason,
+            let reason = match self.outside.open(options).await {
+                Ok(entrance) => return entrance,
+                Err(reason) => reason,
             };
             if handle.fails(State::Retrying, reason.clone(), intake.wall()).is_power_of_two() {
                 tracing::warn!(source = handle.name(), reason, "devices cannot connect");
@@ -120,11 +117,7 @@ impl Door {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+async fn accept(entrance: &mut Entrance, room: &Arc<Semaphore>) -> io::Result<(Arrival, OwnedSemaphorePermit)> {
     let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, permit))
+    Ok((entrance.accept().await?, permit))
 }

@@ -2,8 +2,8 @@
 //!
 //! A small MQTT server (3.1.1 and 5) that takes messages and delivers none. [`wire`] reads packets and [`answer`] writes
 //! them; [`link`] is the protocol of one connection, all three sans I/O. [`session`] is what a device has under way and
-//! [`sessions`] all of them; [`stored`] is what of it survives a restart. [`door`] lets connections in and [`connection`]
-//! moves the bytes of one.
+//! [`sessions`] all of them; [`stored`] is what of it survives a restart. [`door`] lets connections in, from [`outside`],
+//! and [`connection`] moves the bytes of one.
 
 mod answer;
 mod connection;
@@ -13,6 +13,7 @@ mod filter;
 mod link;
 mod login;
 mod options;
+mod outside;
 mod properties;
 mod reader;
 mod session;
@@ -23,12 +24,14 @@ mod tls;
 mod wire;
 
 pub use options::Options;
+pub use outside::{Wire, Wires};
 
 use crate::commits::{self, Shared};
 use crate::hand::Hand;
 use crate::mqtt::Limited;
 use crate::{Decoder, Handle, Intake, OptionsError};
 use door::Door;
+use outside::Outside;
 use sessions::Sessions;
 use std::sync::Arc;
 use stock::Stock;
@@ -58,6 +61,15 @@ impl Source {
 
     /// Runs until `drain` is cancelled and what was in hand is durable and acknowledged; see [`crate::Source::run`].
     pub async fn run(self, intake: Arc<dyn Intake>, drain: CancellationToken) {
+        self.serve(Outside::Socket, intake, drain).await;
+    }
+
+    /// The same over connections of the caller's instead of a socket.
+    pub async fn run_over(self, wires: Wires, intake: Arc<dyn Intake>, drain: CancellationToken) {
+        self.serve(Outside::Wires(wires), intake, drain).await;
+    }
+
+    async fn serve(self, outside: Outside, intake: Arc<dyn Intake>, drain: CancellationToken) {
         let Source { options, decoder, handle } = self;
         let mut sessions = Sessions::new(options.connections_max, options.sessions_max);
         let (register, list) = (intake.register().unwrap_or_default(), intake.state().unwrap_or_default());
@@ -68,7 +80,7 @@ impl Source {
         }
         let shared = Shared::new(Stock::new(&options, Hand::new(handle.name(), decoder), sessions, timed));
         let linger = options.linger;
-        let door = Door::new(options, shared.clone(), intake.clone(), handle.clone(), drain);
+        let door = Door::new(options, outside, shared.clone(), intake.clone(), handle.clone(), drain);
         commits::run(shared, intake, handle, linger, door.run()).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::end::End;
 use super::session::Session;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -14,7 +14,8 @@ pub(super) type Bell = Arc<Notify>;
 #[derive(Debug)]
 pub(super) struct Sessions {
     numbers: HashMap<String, u32>,
-    all: HashMap<u32, Peer>,
+    /// In an order: whoever goes through them does so as before, in a simulation too.
+    all: BTreeMap<u32, Peer>,
     /// The number of the newest.
     last: u32,
     /// The newest connection.
@@ -77,7 +78,7 @@ impl Sessions {
     pub fn new(connections_max: usize, sessions_max: usize) -> Self {
         Sessions {
             numbers: HashMap::new(),
-            all: HashMap::new(),
+            all: BTreeMap::new(),
             last: 0,
             serial: 0,
             connected: 0,

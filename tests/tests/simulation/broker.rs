@@ -133,7 +133,7 @@ impl State {
             dup,
             retain: false,
             packet_id,
-            topic: Topic::V5(devices::topic(seq).into()),
+            topic: Topic::V5(devices::topic("sensors", seq).into()),
             payload: self.sent[&seq].clone().into(),
         })
     }

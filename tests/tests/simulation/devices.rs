@@ -35,9 +35,14 @@ pub fn is_refused(seq: u64) -> bool {
     seq % 53 == 17
 }
 
-/// Where a reading is published: bad ones can be told by it.
-pub fn topic(seq: u64) -> String {
-    if is_bad(seq) { format!("sensors/bad-{seq}") } else { format!("sensors/{}", device(seq)) }
+/// Where below `folder` a reading is published: bad ones can be told by it.
+pub fn topic(folder: &str, seq: u64) -> String {
+    if is_bad(seq) { format!("{folder}/bad-{seq}") } else { format!("{folder}/{}", device(seq)) }
+}
+
+/// The number of a publish below `folder` that did not decode, by its topic.
+pub fn bad(folder: &str, topic: &str) -> Option<u64> {
+    topic.strip_prefix(folder)?.strip_prefix("/bad-")?.parse().ok()
 }
 
 /// What is published, at `time` microseconds.

@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::card::Card;
+use crate::field::Field;
 use crate::planted::{Buggy, Planted};
 use crate::port::Meter;
 use crate::setup::setup;
@@ -10,7 +11,7 @@ use crate::world::World;
 use std::sync::Arc;
 use tidegate::config::SourceKind;
 use tidegate::topology::StoreIntake;
-use tidegate_devices::{mqtt, serial};
+use tidegate_devices::{listener, mqtt, serial};
 use tidegate_pipeline::Pipeline;
 use tidegate_record::Clock;
 use tidegate_sinks::Forward;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Around {
     pub world: World,
     pub broker: Broker,
+    pub field: Field,
     pub meter: Meter,
     pub cloud: Cloud,
     pub card: Card,
@@ -104,7 +106,12 @@ pub fn start(around: &Around, store: Arc<dyn Store>, boot: u64) -> Gateway {
                 let source = serial::Source::build(&source.name, options, schema).expect("it was checked");
                 tokio::spawn(source.run_on(move |_| meter.open(), intake, drain))
             }
-            SourceKind::Listener(_) => unreachable!("the simulated gateway has none"),
+            SourceKind::Listener(options) => {
+                let (day, wires) = around.field.door(world, boot);
+                day.begin(world.is_faulty());
+                let source = listener::Source::build(&source.name, options, schema).expect("it was checked");
+                tokio::spawn(source.run_over(wires, intake, drain))
+            }
         });
     }
     Gateway { store, stages: [sources, pipelines, sinks] }

@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::card::Card;
+use crate::field::Field;
 use crate::gateway::{Around, Gateway, open, start};
 use crate::planted::Planted;
 use crate::port::Meter;
@@ -31,6 +32,12 @@ pub struct Told {
     pub published: u64,
     pub acknowledged: u64,
     pub redelivered: u64,
+    pub direct_acknowledged: u64,
+    pub direct_again: u64,
+    pub direct_known_again: u64,
+    pub direct_cut: u64,
+    pub direct_silent: u64,
+    pub direct_taken_over: u64,
     pub duplicates: u64,
     pub failed_writes: u64,
     pub full_cards: u64,
@@ -50,6 +57,12 @@ impl Told {
         self.published += other.published;
         self.acknowledged += other.acknowledged;
         self.redelivered += other.redelivered;
+        self.direct_acknowledged += other.direct_acknowledged;
+        self.direct_again += other.direct_again;
+        self.direct_known_again += other.direct_known_again;
+        self.direct_cut += other.direct_cut;
+        self.direct_silent += other.direct_silent;
+        self.direct_taken_over += other.direct_taken_over;
         self.duplicates += other.duplicates;
         self.failed_writes += other.failed_writes;
         self.full_cards += other.full_cards;
@@ -64,6 +77,11 @@ impl Told {
         for (what, count) in [
             ("records came upstream again", self.duplicates),
             ("publishes came to the gateway again", self.redelivered),
+            ("devices sent to the listener again", self.direct_again),
+            ("a later boot was sent what an earlier one may have taken at QoS 2", self.direct_known_again),
+            ("devices broke their connections", self.direct_cut),
+            ("devices were silent", self.direct_silent),
+            ("devices took over their own sessions", self.direct_taken_over),
             ("writes failed", self.failed_writes),
             ("cards were full", self.full_cards),
             ("the plug was pulled with a full stream", self.full_streams),
@@ -85,9 +103,23 @@ impl fmt::Display for Told {
             f,
             "{acknowledged} acknowledged, {redelivered} redelivered; {duplicates} records came upstream again, "
         )?;
+        write!(f, "{} acknowledged by the listener, ", self.direct_acknowledged)?;
+        write!(f, "{} redelivered, {} over a boot, ", self.direct_again, self.direct_known_again)?;
+        write!(f, "{} cut, {} silent, {} taken over; ", self.direct_cut, self.direct_silent, self.direct_taken_over)?;
         write!(f, "{} replies lost, {} outages, ", self.lost_replies, self.outages)?;
         write!(f, "{} failed writes, {} full cards, ", self.failed_writes, self.full_cards)?;
         write!(f, "{} plugs pulled with a full stream, {} caps", self.full_streams, self.caps)
+    }
+}
+
+/// Prints the log of a life that ends badly, where one seed was asked for.
+struct Shown(World);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if std::thread::panicking() && crate::variable("SEED").is_some() {
+            eprintln!("{}", self.0.take_log().join("\n"));
+        }
     }
 }
 
@@ -99,16 +131,18 @@ pub fn live(seed: u64) -> Told {
 /// Lives it with a gateway that has a bug.
 pub fn live_with(seed: u64, planted: Option<Planted>) -> Told {
     let world = World::new(seed);
+    let _shown = Shown(world.clone());
     let mut chance = world.chance("life");
     let (meter, cloud) = (Meter::new(&world), Cloud::new(&world));
-    let (world_of, broker, card) = (world.clone(), Broker::new(), Card::default());
-    let mut around = Around { world: world_of, broker, meter, cloud, card, planted };
+    let (world_of, broker, field, card) = (world.clone(), Broker::new(), Field::new(&world), Card::default());
+    let mut around = Around { world: world_of, broker, field, meter, cloud, card, planted };
     let mut written_off = BTreeSet::new();
     let faulty_boots = chance.random_range(2..5);
     for boot in 0..faulty_boots {
         if boot > 0 && world.strikes(&mut chance, 0.1) {
             world.log("life: the card is replaced by an empty one");
             written_off = around.broker.acked();
+            around.field.write_off();
             around.card = Card { number: around.card.number + 1, ..Card::default() };
         }
         let clock_set = !world.strikes(&mut chance, 0.2);
@@ -127,7 +161,7 @@ pub fn live_with(seed: u64, planted: Option<Planted>) -> Told {
     on_a_runtime(async {
         world.boot(true);
         let gateway = begin(&around, &mut chance, faulty_boots, &written_off);
-        recover(&around, gateway, &written_off).await;
+        recover(&around, gateway, &written_off, &mut chance).await;
     });
     tell(&around, faulty_boots + 1)
 }
@@ -162,16 +196,22 @@ fn pull_the_plug(around: &Around, store: &dyn Store, chance: &mut StdRng) {
 }
 
 /// Everything comes through, and so does a fresh reading; then the gateway is stopped in order.
-async fn recover(around: &Around, gateway: Gateway, written_off: &BTreeSet<u64>) {
+async fn recover(around: &Around, gateway: Gateway, written_off: &BTreeSet<u64>, chance: &mut StdRng) {
     let store = gateway.store.clone();
-    until(around, "all that was published is acknowledged", || around.broker.is_empty()).await;
+    until(around, "all that was published is acknowledged", || around.broker.is_empty() && around.field.is_empty())
+        .await;
     let fresh = (around.broker.next()..).find(|&seq| devices::is_warm(seq) && !devices::is_bad(seq)).expect("one");
     around.broker.publish(&around.world, fresh + 1 - around.broker.next());
-    let came = || ["readings", "warm"].iter().all(|stream| lock(&around.cloud.seen).has(stream, fresh));
+    let direct = around.field.measure_fresh(&around.world, chance);
+    let came = || {
+        let expected = [("readings", fresh), ("warm", fresh), ("direct", direct)];
+        expected.iter().all(|(stream, seq)| lock(&around.cloud.seen).has(stream, *seq))
+    };
     until(around, "a fresh reading is upstream", came).await;
     until(around, "the windows are closed and all is delivered", || is_through(around, &*store)).await;
     oracle::hold_custody(around, &*store, written_off);
     oracle::hold_truth(around);
+    oracle::hold_once(around);
     oracle::hold_accounts(around, &*store);
     for (stream, reason, count) in store.health().losses {
         around.world.log(format!("ledger: {stream} {} {count}", reason.word()));
@@ -202,6 +242,7 @@ async fn until(around: &Around, what: &str, holds: impl Fn() -> bool) {
 
 fn tell(around: &Around, boots: u64) -> Told {
     let log = around.world.take_log();
+    let direct = around.field.counts();
     let count = |word: &str| log.iter().filter(|line| line.contains(word)).count() as u64;
     Told {
         lives: 1,
@@ -210,6 +251,12 @@ fn tell(around: &Around, boots: u64) -> Told {
         published: around.broker.next(),
         acknowledged: around.broker.acked().len() as u64,
         redelivered: around.broker.redelivered(),
+        direct_acknowledged: direct.acknowledged,
+        direct_again: direct.again,
+        direct_known_again: direct.known_again,
+        direct_cut: count(": breaks off"),
+        direct_silent: count("falls silent"),
+        direct_taken_over: count("takes over its own session"),
         duplicates: lock(&around.cloud.seen).duplicates,
         failed_writes: count("a write failed"),
         full_cards: count("card: only"),

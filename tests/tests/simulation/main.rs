@@ -1,7 +1,8 @@
 //! The whole gateway in a simulated world: one thread, virtual time, everything drawn from a seed.
 //!
 //! Real are the sources, the store's engine, pipelines with their plugins, the sinks and how a configuration becomes all
-//! that. Simulated are what they stand on: the broker, the serial port, the disk, the upstream and the clock. Faults
+//! that. Simulated are what they stand on: the broker, devices that connect
+//! to the listener, the serial port, the disk, the upstream and the clock. Faults
 //! happen until the world heals; then everything must come through.
 //!
 //! `SEED=7` runs that seed and prints its log, `SEEDS=1000..5000` runs those.
@@ -11,13 +12,16 @@
 mod broker;
 mod card;
 mod devices;
+mod field;
 mod gateway;
 mod life;
 mod oracle;
+mod packets;
 mod planted;
 mod port;
 mod setup;
 mod upstream;
+mod visit;
 mod world;
 
 use life::{Told, live, live_with};

@@ -59,10 +59,26 @@ pub fn seq(record: &Record<'_>) -> u64 {
 /// letters may be dropped (they block nobody, on a full disk neither), and then the ledger has them.
 /// `written_off`: what went with a card that was replaced.
 pub fn hold_custody(around: &Around, store: &dyn Store, written_off: &BTreeSet<u64>) {
+    let mut acked = around.broker.acked();
+    acked.retain(|seq| !written_off.contains(seq));
+    let of_broker = gone(around, store, ("readings", "sensors"), &acked);
+    let direct = gone(around, store, ("direct", "direct"), &around.field.acked());
+    let losses = store.health().losses;
+    let ledgered: u64 = losses.iter().filter(|loss| &*loss.0 == streams::DEAD_LETTERS).map(|loss| loss.2).sum();
+    let dropped = of_broker.len() + direct.len();
+    assert!(
+        dropped as u64 <= ledgered,
+        "{of_broker:?}, {direct:?} are gone, {ledgered} dead letters are in the ledger"
+    );
+}
+
+/// Those of `acked` that are nowhere: bad ones, for no other may be. They were published below `folder`, for `stream`.
+fn gone(around: &Around, store: &dyn Store, (stream, folder): (&str, &str), acked: &BTreeSet<u64>) -> Vec<u64> {
     let seen = crate::world::lock(&around.cloud.seen);
-    let mut safe: BTreeSet<u64> = seen.all("readings").filter_map(|value| value["seq"].as_u64()).collect();
+    let bad = |origin: &str| devices::bad(folder, origin);
+    let mut safe: BTreeSet<u64> = seen.all(stream).filter_map(|value| value["seq"].as_u64()).collect();
     safe.extend(seen.all(streams::DEAD_LETTERS).filter_map(|value| bad(value["origin"].as_str()?)));
-    for batch in stored(store, "readings") {
+    for batch in stored(store, stream) {
         let Values::Integers(seqs) = &batch.columns()[0].values else { panic!("seq is an integer") };
         safe.extend(seqs.iter().map(|&seq| seq as u64));
     }
@@ -71,18 +87,9 @@ pub fn hold_custody(around: &Around, store: &dyn Store, written_off: &BTreeSet<u
         let Values::Texts(origins) = &batch.columns()[origin].values else { panic!("origin is text") };
         safe.extend((0..batch.rows()).filter_map(|row| bad(origins.text(row))));
     }
-    let acked = around.broker.acked();
-    let gone = acked.iter().filter(|seq| !safe.contains(seq) && !written_off.contains(seq));
-    let (dropped, lost): (Vec<&u64>, Vec<&u64>) = gone.partition(|seq| devices::is_bad(**seq));
-    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    let losses = store.health().losses;
-    let ledgered: u64 = losses.iter().filter(|loss| &*loss.0 == streams::DEAD_LETTERS).map(|loss| loss.2).sum();
-    assert!(dropped.len() as u64 <= ledgered, "{dropped:?} are gone, and {ledgered} dead letters are in the ledger");
-}
-
-/// The number of a publish that did not decode, by its topic.
-fn bad(origin: &str) -> Option<u64> {
-    origin.strip_prefix("sensors/bad-")?.parse().ok()
+    let (dropped, lost): (Vec<u64>, Vec<u64>) = acked.difference(&safe).partition(|seq| devices::is_bad(**seq));
+    assert!(lost.is_empty(), "{stream}: acknowledged and lost: {lost:?}");
+    dropped
 }
 
 fn stored(store: &dyn Store, stream: &str) -> Vec<std::sync::Arc<Batch>> {
@@ -98,10 +105,14 @@ fn stored(store: &dyn Store, stream: &str) -> Vec<std::sync::Arc<Batch>> {
 /// What came upstream is what was sent.
 pub fn hold_truth(around: &Around) {
     let seen = crate::world::lock(&around.cloud.seen);
-    for stream in ["readings", "warm"] {
+    let sent = |stream, seq| match stream {
+        "direct" => around.field.state().sent.get(&seq).map(|sent| sent.payload.clone()),
+        _ => around.broker.sent(seq),
+    };
+    for stream in ["readings", "warm", "direct"] {
         for value in seen.all(stream) {
             let seq = value["seq"].as_u64().expect("a number");
-            let payload = around.broker.sent(seq).unwrap_or_else(|| panic!("{stream}: {seq} was never sent"));
+            let payload = sent(stream, seq).unwrap_or_else(|| panic!("{stream}: {seq} was never sent"));
             let sent: Value = serde_json::from_str(&payload).unwrap_or_else(|_| panic!("{seq} was no JSON"));
             assert_eq!((&value["device"], &value["temp"]), (&sent["device"], &sent["temp"]), "{stream}: {seq}");
             let time = sent["ts"].as_i64().expect("a time") * 1_000;
@@ -113,6 +124,33 @@ pub fn hold_truth(around: &Around) {
         let seq = value["seq"].as_u64().expect("a number");
         assert!(seq < around.meter.written(), "lines: {seq} was never written");
         assert_eq!((&value["device"], &value["temp"]), (&"meter".into(), &devices::temp(seq).into()), "lines: {seq}");
+    }
+}
+
+/// What a device with a session sends the listener at QoS 2 is taken once, over boots too; what it sends at QoS 1 at most
+/// once in each boot that was sent it, for its payloads bring their own time. That holds as long as the card is the same:
+/// in one epoch.
+pub fn hold_once(around: &Around) {
+    let seen = crate::world::lock(&around.cloud.seen);
+    let mut taken: BTreeMap<(u64, u64), u64> = BTreeMap::new();
+    for ((stream, epoch, _), value) in &seen.records {
+        let seq = match &**stream {
+            "direct" => value["seq"].as_u64(),
+            streams::DEAD_LETTERS => value["origin"].as_str().and_then(|origin| devices::bad("direct", origin)),
+            _ => None,
+        };
+        if let Some(seq) = seq {
+            *taken.entry((*epoch, seq)).or_default() += 1;
+        }
+    }
+    let field = around.field.state();
+    for ((_, seq), times) in taken {
+        let sent = &field.sent[&seq];
+        let most = match sent.qos {
+            1 => sent.boots.1,
+            _ => 1,
+        };
+        assert!(!sent.kept || times <= most, "direct: {seq} was taken {times} times at QoS {}", sent.qos);
     }
 }
 
@@ -150,7 +188,9 @@ pub fn hold_accounts(around: &Around, store: &dyn Store) {
         assert_eq!(part.lost, given_up, "{stream}: what the cap took is in the ledger");
         assert!(came <= part.appended && came + given_up >= part.appended, "{stream}: {came} came, {part:?}");
     }
-    assert_eq!(health.partitions.iter().find(|p| &*p.partition.stream == "readings").map(|p| p.lost), Some(0));
+    for stream in ["readings", "direct"] {
+        assert_eq!(health.partitions.iter().find(|p| &*p.partition.stream == stream).map(|p| p.lost), Some(0));
+    }
 }
 
 /// Whether every reading taken in is in a window that was delivered, or was late.

@@ -16,6 +16,12 @@ use tidegate_store::{
 pub enum Planted {
     /// A source is told that its records are durable when they are staged.
     EarlyReceipt,
+    /// The same for the listener alone.
+    EarlyAnswer,
+    /// After a restart the listener does not know the messages it had not answered in full.
+    ForgottenMessages,
+    /// After a restart it does not know its devices.
+    ForgottenDevices,
     /// Where a pipeline has read to is not committed with what it made of it.
     LostRead,
     /// What is given up is not ledgered.
@@ -28,8 +34,11 @@ pub enum Planted {
 
 impl Planted {
     /// All there are, and what the simulation says of each.
-    pub const ALL: [(Planted, &str); 5] = [
-        (Planted::EarlyReceipt, "acknowledged and lost"),
+    pub const ALL: [(Planted, &str); 8] = [
+        (Planted::EarlyReceipt, "readings: acknowledged and lost"),
+        (Planted::EarlyAnswer, "direct: acknowledged and lost"),
+        (Planted::ForgottenMessages, "times at QoS 2"),
+        (Planted::ForgottenDevices, "session false, kept: true, something was acknowledged: true"),
         (Planted::LostRead, "made each warm reading once"),
         (Planted::LostLoss, "in the ledger"),
         (Planted::DeliveredUnheard, "acknowledged and lost"),
@@ -89,7 +98,12 @@ impl Store for Buggy {
             _ => {}
         }
         let receipt = self.store.commit(commit)?;
-        if self.bug == Planted::EarlyReceipt && producer.starts_with("source/") {
+        let early = match self.bug {
+            Planted::EarlyReceipt => "source/field",
+            Planted::EarlyAnswer => "source/direct",
+            _ => "",
+        };
+        if *producer == *early {
             return Ok(futures::future::ready(Ok(Committed { number: 0, positions: Vec::new() })).boxed());
         }
         Ok(receipt)
@@ -128,7 +142,11 @@ impl Store for Buggy {
         self.store.start(partition)
     }
     fn state(&self, producer: &str) -> Result<Option<Vec<u8>>, Error> {
-        self.store.state(producer)
+        match self.bug {
+            Planted::ForgottenMessages if producer == "source/direct" => Ok(None),
+            Planted::ForgottenDevices if producer == "source/direct/devices" => Ok(None),
+            _ => self.store.state(producer),
+        }
     }
     fn snapshot(&self, producer: &str) -> Result<Option<Snapshot>, Error> {
         self.store.snapshot(producer)

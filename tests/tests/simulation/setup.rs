@@ -10,6 +10,7 @@ use tidegate_tests::parts;
 /// A stream holds so much: an outage of some seconds fills it.
 const READINGS_BYTES_MAX: u64 = 5_000;
 const LINES_BYTES_MAX: u64 = 2_000;
+const DIRECT_BYTES_MAX: u64 = 5_000;
 
 const CONFIG: &str = r#"
 [gateway]
@@ -31,6 +32,9 @@ fields = { seq = "i64", temp = "f64" }
 fields = { seq = "i64", temp = "f64" }
 when_full = "drop_oldest"
 
+[streams.direct]
+fields = { seq = "i64", temp = "f64" }
+
 [sources.field]
 type = "mqtt"
 stream = "readings"
@@ -39,6 +43,16 @@ topics = ["sensors/+"]
 client_id = "simulated-field"
 receive_max = 24
 [sources.field.decode]
+format = "json"
+device = "/device"
+time = "/ts"
+
+[sources.direct]
+type = "mqtt_listener"
+stream = "direct"
+topics = ["direct/+"]
+receive_max = 8
+[sources.direct.decode]
 format = "json"
 device = "/device"
 time = "/ts"
@@ -70,7 +84,7 @@ window = { tumbling = "1s", lateness = "10s", idle = "2s" }
 "#;
 
 /// The streams with a sink each.
-pub const DELIVERED: [&str; 6] = ["readings", "lines", "warm", "sums", "dead_letters", "ledger"];
+pub const DELIVERED: [&str; 7] = ["readings", "direct", "lines", "warm", "sums", "dead_letters", "ledger"];
 
 /// What a boot is made of.
 pub struct Setup {
@@ -92,7 +106,9 @@ pub fn setup() -> &'static Setup {
         let plugins = parts::plugins().display().to_string();
         let variables = |name: &str| (name == "PLUGINS").then(|| plugins.clone());
         let mut config = parse(Path::new("/simulation.toml"), &text, &variables).unwrap_or_else(|e| panic!("{e}"));
-        for (stream, bytes) in [("readings", READINGS_BYTES_MAX), ("lines", LINES_BYTES_MAX)] {
+        for (stream, bytes) in
+            [("readings", READINGS_BYTES_MAX), ("lines", LINES_BYTES_MAX), ("direct", DIRECT_BYTES_MAX)]
+        {
             let of = config.streams.iter_mut().find(|s| s.name == stream).expect("it is declared above");
             of.retention.max_bytes = bytes;
         }

@@ -66,8 +66,8 @@ impl World {
     pub fn hold(&self) {
         let wrong = std::mem::take(&mut *lock(&self.inner.wrong));
         if !wrong.is_empty() {
-            let log = self.take_log();
-            panic!("{}\nthe log ends in\n{}", wrong.join("\n"), log[log.len().saturating_sub(60)..].join("\n"));
+            let end = lock(&self.inner.log).iter().rev().take(60).rev().cloned().collect::<Vec<_>>();
+            panic!("{}\nthe log ends in\n{}", wrong.join("\n"), end.join("\n"));
         }
     }
 
