@@ -71,7 +71,10 @@ fn io_reason(error: &io::Error, address: &Address) -> String {
         io::ErrorKind::ConnectionRefused => {
             format!("{address} refuses the connection: is the broker running, and on this port?")
         }
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => closed(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            "the broker or the network closed the connection: does another client use this client_id?".into()
+        }
+        io::ErrorKind::UnexpectedEof => closed(),
         _ if error.to_string().contains("failed to lookup address") => {
             format!("the name {host} cannot be resolved: check the host of url, and this machine's DNS")
         }

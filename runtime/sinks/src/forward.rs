@@ -15,6 +15,9 @@
 //! next request does not wait for that commit: one is outstanding at most, and the newest position goes with the next.
 //! A crash repeats what was delivered since the last durable one.
 //!
+//! **Pieces.** What is too large for the upstream or the line goes in pieces, of a size that is remembered (see
+//! [`portion`]); a piece is a request with a key of its own.
+//!
 //! **Refusals.** What the upstream refuses for good is found by bisection and goes to the dead letters, with the ledger
 //! entry and the cursor in one commit. When [`REFUSED_IN_ROW_MAX`] records in a row are refused and none is taken, the
 //! upstream is taken to be at fault (a wrong path, a changed contract), not the records: the sink waits, says so, and
@@ -24,6 +27,7 @@ mod backoff;
 mod cursors;
 mod cut;
 mod dead_letters;
+mod portion;
 mod saved;
 mod settle;
 mod size;
@@ -43,6 +47,7 @@ use cursors::Cursors;
 use cut::Cut;
 use futures::FutureExt;
 use futures::future::select_all;
+use portion::Portion;
 use settle::Settled;
 use status::Reporter;
 use std::panic::AssertUnwindSafe;
@@ -127,7 +132,9 @@ impl Forward {
         tracing::info!(sink = options.name, stream = options.stream, upstream = upstream.place(), "sink begins");
         let ours = (store.identity().epoch, options.name.as_str());
         let backoff = Backoff::new(options.backoff_min, options.backoff_max, ours);
-        let mut sink = Sink { store, upstream, reporter, uplink, drain, tracks, cursors, backoff, refused_in_row: 0 };
+        let (refused_in_row, portion) = (0, Portion::default());
+        let mut sink =
+            Sink { store, upstream, reporter, uplink, drain, tracks, cursors, backoff, refused_in_row, portion };
         // Nothing of it is used after a panic but the reporter.
         let result = AssertUnwindSafe(sink.forward()).catch_unwind().await;
         match &result {
@@ -153,6 +160,7 @@ struct Sink {
     backoff: Backoff,
     /// Records refused since the upstream last took one.
     refused_in_row: usize,
+    portion: Portion,
 }
 
 impl Sink {

@@ -162,6 +162,27 @@ async fn a_request_that_is_too_large_is_split_and_a_single_record_that_is_goes_t
 }
 
 #[tokio::test]
+async fn a_size_that_was_too_large_is_not_tried_for_every_request() {
+    let site = Site::new();
+    for first in (0..3_000).step_by(100) {
+        site.append(first..first + 100).await;
+    }
+    let calls = Notes::new();
+    let rule = |call: &Call| match call.values.len() > 30 {
+        true => Delivery::Split { reason: "the request ran out of time".into() },
+        false => Delivery::Delivered,
+    };
+    let mut sink = site.run(Script::new(&calls, rule), LARGE);
+    sink.settled(3_000).await;
+    sink.drain().await;
+    let calls = calls.all();
+    let too_large = calls.iter().filter(|call| !call.delivered).count();
+    assert!(too_large <= 30, "{too_large} of {} pieces were too large", calls.len());
+    let delivered: Vec<i64> = calls.into_iter().filter(|c| c.delivered).flat_map(|c| c.values).collect();
+    assert!(delivered.into_iter().eq(0..3_000), "all, and in order");
+}
+
+#[tokio::test]
 async fn an_upstream_that_refuses_everything_costs_no_record() {
     let site = Site::new();
     site.append(0..1000).await;

@@ -55,10 +55,19 @@ impl Sink {
     /// Delivers every piece once; gives up early where nothing is taken and too much refused. `None`: drained.
     async fn judge(&mut self, request: &Request) -> Result<Option<Verdict>, Error> {
         let mut verdict = Verdict::default();
-        // The piece on top comes first; halving leaves at most one piece a level, so it stays small.
+        // The piece on top comes first; cutting leaves at most one piece a level, so it stays small.
         let mut pieces = Vec::from([Range { start: 0, end: request.len() }]);
-        while let Some(piece) = pieces.pop() {
+        while let Some(mut piece) = pieces.pop() {
+            let most = self.portion.most();
+            if piece.len() > most {
+                pieces.push(piece.start + most..piece.end);
+                piece.end = piece.start + most;
+            }
             let Some(answer) = self.deliver(&request.slice(piece.clone())).await? else { return Ok(None) };
+            match answer {
+                Delivery::Split { .. } => self.portion.was_too_large(piece.len()),
+                _ => self.portion.was_taken(piece.len()),
+            }
             verdict.note(piece, answer, &mut pieces);
             if verdict.taken == 0 && self.refused_in_row + verdict.refused.len() > REFUSED_IN_ROW_MAX {
                 break;

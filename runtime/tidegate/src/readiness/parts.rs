@@ -19,8 +19,11 @@ fn source(status: &tidegate_devices::Status, reasons: &mut Vec<Reason>) {
     match (status.state, &status.reason) {
         (SourceState::Connecting, _) => reasons.push(Reason::not_ready(component, "not connected yet")),
         (SourceState::Retrying, _) => {
-            let times = status.failures;
-            let message = format!("not connected since {since}, {times} attempts: {reason}");
+            let attempts = match status.failures {
+                1 => "1 attempt".into(),
+                times => format!("{times} attempts"),
+            };
+            let message = format!("not connected since {since}, {attempts}: {reason}");
             reasons.push(Reason::not_ready(component, message));
         }
         (SourceState::Failed, _) => reasons.push(Reason::not_ready(component, format!("stopped: {reason}"))),
