@@ -104,3 +104,23 @@ pub mod codec {
     });
     pub use exports::tidegate::plugin::codec::*;
 }
+
+pub mod log {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "package tidegate:sdk; world log-only { import tidegate:plugin/log@1.0.0; }",
+        generate_all,
+        additional_derives: [PartialEq],
+    });
+    pub use self::tidegate::plugin::log::*;
+}
+
+pub mod clock {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "package tidegate:sdk; world clock-only { import tidegate:plugin/clock@1.0.0; }",
+        generate_all,
+        additional_derives: [PartialEq],
+    });
+    pub use self::tidegate::plugin::clock::*;
+}

@@ -46,20 +46,26 @@
 //!   device's window), saved and loaded by the host with [postcard](https://docs.rs/postcard).
 //! - Plugins whose fields are named by their parameters, or that want whole columns, implement [`Plugin`] and
 //!   [`Filter`], [`Detect`], [`Transform`], [`Codec`] or [`Aggregate`] themselves and [`export!`] the type.
+//! - `device: String` in a record receives the device's name. [`macro@log`] says a line and [`clock`] tells when records
+//!   arrived, where the operator's configuration grants it; [`testing`] stands in for both in native tests.
 //!
 //! One rule holds for all of them: results must not depend on how records are cut into batches.
 
 pub mod bindings;
+pub mod clock;
 mod columns;
 mod detect;
 mod emit;
 mod export;
 #[doc(hidden)]
 pub mod functions;
+pub mod log;
 mod params;
 mod plugin;
 mod record;
 mod slots;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 
 pub use bindings::types::{Batch, Blobs, Column, Fault, Field, Scalar, Table, Values};
 pub use columns::mask;

@@ -103,8 +103,9 @@ impl Chain {
         let mut trouble = Vec::new();
         for (index, operator) in self.operators.iter_mut().enumerate() {
             let verdict = verdicts.at(entry, index);
-            let (arrival, era) = (entry.run.arrival, entry.era);
-            let mut context = Context { arrival, era, verdict, trouble: Trouble::default() };
+            let (run, era) = (&entry.run, entry.era);
+            let (arrival, wall) = (run.arrival, run.trusted.then_some(run.wall));
+            let mut context = Context { arrival, wall, era, verdict, trouble: Trouble::default() };
             let count = &mut self.counts[index];
             count.0 += rows.batch.rows() as u64;
             rows = operator.process(rows, &mut context)?;

@@ -22,12 +22,21 @@ pub(crate) use window::Window;
 pub(crate) struct Context<'a> {
     /// Arrival time of the entry.
     pub arrival: i64,
+    /// The date then, where the wall clock was trusted.
+    pub wall: Option<i64>,
     /// The clock of its event times, where the gateway set them.
     pub era: Option<Era>,
     /// At replay: what faulted in this operator at this entry when it was live.
     pub verdict: Option<&'a Verdict>,
     /// What went wrong now.
     pub trouble: Trouble,
+}
+
+impl Context<'_> {
+    /// What a plugin is told of it.
+    pub(crate) fn told(&self) -> tidegate_sandbox::Arrival {
+        tidegate_sandbox::Arrival { clock: self.arrival, wall: self.wall }
+    }
 }
 
 /// Which rows (of the operator's input) and which windows (in the order of closing) faulted. Committed with the outputs

@@ -1,6 +1,7 @@
-//! What an instance has taken, and what it may take.
+//! What an instance has taken, what it may take, and what it is told beside its arguments.
 
-use crate::Limits;
+use crate::lines::Said;
+use crate::{Arrival, Limits, LogLimits};
 use wasmtime::ResourceLimiter;
 
 /// Most elements all tables of an instance may have together.
@@ -10,18 +11,35 @@ const INSTANCES_MAX: usize = 32;
 /// Most memories in a component.
 const MEMORIES_MAX: usize = 8;
 
-/// The limiter of one store.
+/// What belongs to one store.
 pub(crate) struct Context {
     pub(crate) memory_bytes: usize,
     memory_bytes_max: usize,
     table_elements: usize,
     /// What was refused since the call began.
     pub(crate) denied: Option<&'static str>,
+    pub(crate) said: Said,
+    pub(crate) log_limits: LogLimits,
+    /// When the batch at hand arrived; `None` in calls that bring none.
+    pub(crate) arrival: Option<Arrival>,
 }
 
 impl Context {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Context { memory_bytes: 0, memory_bytes_max: limits.memory_bytes, table_elements: 0, denied: None }
+        Context {
+            memory_bytes: 0,
+            memory_bytes_max: limits.memory_bytes,
+            table_elements: 0,
+            denied: None,
+            said: Said::default(),
+            log_limits: limits.log.clone(),
+            arrival: None,
+        }
+    }
+
+    /// What the clock says; the error ends the call.
+    pub(crate) fn arrival(&self) -> wasmtime::Result<Arrival> {
+        self.arrival.ok_or_else(|| wasmtime::format_err!("asked for the clock where no batch is at hand"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a plugin could not be loaded or configured: what is wrong, where, and what to do about it.
 
-use crate::Fault;
+use crate::{Fault, Grant};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -41,9 +41,15 @@ pub enum LoadProblem {
     /// Does not compile.
     #[error("does not compile: {0}")]
     Compile(String),
-    /// Needs functions nobody granted.
-    #[error("imports what nobody granted: {}; build it without them (no WASI, no clock)", .0.join(", "))]
+    /// Needs functions that are not of the contract.
+    #[error("imports what no gateway grants: {}; build it without them (no WASI; time is in the contract's clock)", .0.join(", "))]
     Imports(Vec<String>),
+    /// Needs imports of the contract that were not granted.
+    #[error("imports {}, which is not granted: write grant = [{}] beside it if it may have that", interfaces(.0), words(.0))]
+    NotGranted(Vec<Grant>),
+    /// Imports functions of the contract with other types.
+    #[error("imports functions or types other than those of the contract: {0}; build it with sdk/wit")]
+    ImportShape(String),
     /// Lacks an interface.
     #[error("does not export {missing}; it exports {}", list(.exports))]
     Missing {
@@ -72,6 +78,14 @@ pub enum LoadProblem {
     /// It failed when asked about itself.
     #[error("failed when asked to describe itself: {0}")]
     Describe(Fault),
+}
+
+fn interfaces(grants: &[Grant]) -> String {
+    grants.iter().map(|grant| crate::plugin::interface(grant.word())).collect::<Vec<_>>().join(" and ")
+}
+
+fn words(grants: &[Grant]) -> String {
+    grants.iter().map(|grant| format!("{:?}", grant.word())).collect::<Vec<_>>().join(", ")
 }
 
 fn list(names: &[String]) -> String {

@@ -1,10 +1,11 @@
 //! One instance, and calling into it.
 
 use crate::context::Context;
+use crate::lines::Said;
 use crate::plugin::{Exports, Plugin};
 use crate::ticker::{Beating, ticks};
 use crate::wire::*;
-use crate::{Fault, Kind, Limits, LoadProblem, fault};
+use crate::{Arrival, Fault, Kind, Limits, LoadProblem, fault};
 use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower, TypedFunc};
@@ -59,6 +60,16 @@ impl Guest {
         let funcs = Funcs::find(&plugin.exports, |index| instance.get_func(&mut store, index));
         let funcs = funcs.ok_or_else(|| fault::bad_reply(&plugin.label, "an exported function is gone"))?;
         Ok(Guest { store, funcs, ticks, label: plugin.label.clone() })
+    }
+
+    /// Says when the batch of the next calls arrived; `None` for calls that bring none.
+    pub(crate) fn at(&mut self, arrival: Option<Arrival>) {
+        self.store.data_mut().arrival = arrival;
+    }
+
+    /// What it said since the last time.
+    pub(crate) fn said(&mut self) -> Said {
+        std::mem::take(&mut self.store.data_mut().said)
     }
 
     /// Linear memory it has now, in bytes.

@@ -1,25 +1,53 @@
 //! Rows on their way into the sandbox.
 
-use crate::setup::Setup;
+use crate::setup::{Read, Setup};
 use crate::wire::{BatchIn, BlobsIn, ColumnIn, ValuesIn};
 use std::ops::Range;
 use std::sync::Arc;
-use tidegate_record::{Batch, Blobs, Values};
+use tidegate_record::{Batch, Blobs, Column, Values};
 
 /// A batch and the slots of its rows.
 pub(crate) struct Job {
     pub(crate) batch: Arc<Batch>,
     pub(crate) slots: Option<Arc<[u32]>>,
+    /// The device of each row, where the plugin reads it.
+    devices: Option<Column>,
 }
 
 impl Job {
+    pub(crate) fn new(setup: &Setup, batch: Arc<Batch>, slots: Option<Arc<[u32]>>) -> Self {
+        let devices = setup.reads.contains(&Read::Device).then(|| {
+            let mut texts = Blobs::default();
+            batch.device_ids().iter().for_each(|&id| texts.push(batch.devices().at(id as usize)));
+            Column::of(Values::Texts(texts))
+        });
+        Job { batch, slots, devices }
+    }
+
+    /// What the plugin reads, in its order.
+    fn columns<'a>(&'a self, setup: &'a Setup) -> impl Iterator<Item = &'a Column> {
+        setup.reads.iter().filter_map(|read| match read {
+            Read::Column(at) => self.batch.columns().get(*at),
+            Read::Device => self.devices.as_ref(),
+        })
+    }
+
+    /// What it keeps alive.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let texts = |column: &Column| match &column.values {
+            Values::Texts(texts) => texts.data().len() + 4 * texts.len(),
+            _ => 0,
+        };
+        self.batch.memory_bytes() + self.devices.as_ref().map_or(0, texts)
+    }
+
     /// Lends rows to `call` in the contract's form: only what the plan reads, as slices of the batch.
     pub(crate) fn lend<R>(&self, setup: &Setup, rows: Range<usize>, call: impl FnOnce(BatchIn<'_>) -> R) -> R {
-        let columns = || setup.reads.iter().map(|&read| &self.batch.columns()[read]);
         // Nothing where the rows are the first: then they are counted from the first already.
         let rebased: Vec<Vec<u32>> =
-            columns().filter(|_| rows.start > 0).map(|column| rebased(&column.values, &rows)).collect();
-        let columns: Vec<ColumnIn<'_>> = columns()
+            self.columns(setup).filter(|_| rows.start > 0).map(|column| rebased(&column.values, &rows)).collect();
+        let columns: Vec<ColumnIn<'_>> = self
+            .columns(setup)
             .enumerate()
             .map(|(at, column)| ColumnIn {
                 values: lend(&column.values, rebased.get(at).map_or(&[], Vec::as_slice), &rows),
@@ -45,8 +73,7 @@ impl Job {
 
     /// What the rows take in the guest.
     fn bytes(&self, setup: &Setup, rows: Range<usize>) -> usize {
-        let of_column = |&read: &usize| {
-            let column = &self.batch.columns()[read];
+        let of_column = |column: &Column| {
             let valid = if column.valid.is_some() { rows.len() } else { 0 };
             valid
                 + match &column.values {
@@ -60,7 +87,7 @@ impl Job {
         };
         let times = if setup.plan.times { rows.len() * 8 } else { 0 };
         let slots = if self.slots.is_some() { rows.len() * 4 } else { 0 };
-        times + slots + setup.reads.iter().map(of_column).sum::<usize>()
+        times + slots + self.columns(setup).map(of_column).sum::<usize>()
     }
 }
 

@@ -1,10 +1,9 @@
 //! What was done to slots since they were last saved, to be done again after a fault.
 
-use crate::Fault;
-use crate::Kind;
 use crate::guest::Guest;
 use crate::job::Job;
 use crate::setup::Setup;
+use crate::{Arrival, Fault, Kind};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,23 +24,27 @@ pub(crate) enum Step {
 /// Steps since the last save, oldest first.
 #[derive(Default)]
 pub(crate) struct Journal {
-    steps: Vec<Step>,
+    steps: Vec<(Step, Option<Arrival>)>,
     rows: usize,
     bytes: usize,
 }
 
 impl Journal {
-    pub(crate) fn push(&mut self, step: Step) {
+    /// `arrival`: what the clock said.
+    pub(crate) fn push(&mut self, step: Step, arrival: Option<Arrival>) {
         match &step {
             Step::Rows { job, rows } => {
                 self.rows += rows.len();
-                let known = matches!(self.steps.last(), Some(Step::Rows { job: last, .. }) if Arc::ptr_eq(last, job));
-                self.bytes += if known { 0 } else { job.batch.memory_bytes() };
+                let known = match self.steps.last() {
+                    Some((Step::Rows { job: last, .. }, _)) => Arc::ptr_eq(last, job),
+                    _ => false,
+                };
+                self.bytes += if known { 0 } else { job.memory_bytes() };
             }
             Step::Merge { into, .. } => self.rows += into.len(),
             Step::Release(slots) => self.rows += slots.len(),
         }
-        self.steps.push(step);
+        self.steps.push((step, arrival));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -68,7 +71,7 @@ impl Journal {
             }
             slots.iter().for_each(|&slot| marks[slot as usize] = 1);
         };
-        for step in &self.steps {
+        for (step, _) in &self.steps {
             match step {
                 Step::Rows { job, rows } => mark(job.slots.as_ref().map_or(&[], |slots| &slots[rows.clone()])),
                 Step::Merge { into, .. } => mark(into),
@@ -80,7 +83,8 @@ impl Journal {
 
     /// Does it all again. What comes out was given away the first time.
     pub(crate) fn redo(&self, guest: &mut Guest, setup: &Setup) -> Result<(), Fault> {
-        for step in &self.steps {
+        for (step, arrival) in &self.steps {
+            guest.at(*arrival);
             match step {
                 Step::Rows { job, rows } => job.lend(setup, rows.clone(), |batch| match setup.plugin.kind {
                     Kind::Filter => guest.keep(batch).map(drop),
@@ -92,6 +96,7 @@ impl Journal {
                 Step::Release(slots) => guest.release(slots)?,
             }
         }
+        guest.at(None);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What a plugin may use.
 
+use crate::Grants;
 use std::time::Duration;
 
 /// Most bytes of a fault's or finding's text that is kept.
@@ -18,6 +19,29 @@ pub struct Limits {
     pub module_bytes: usize,
     /// So many faulted calls in a row and the plugin is quarantined: [`crate::Halted`].
     pub faults_max: u32,
+    /// What it may say.
+    pub log: LogLimits,
+    /// What it may import.
+    pub grants: Grants,
+}
+
+/// Bounds of what a plugin with [`crate::Grant::Log`] may say; the rest is dropped and counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Most lines of a call.
+    pub call_lines: usize,
+    /// Most bytes of a call's lines.
+    pub call_bytes: usize,
+    /// Most lines a minute.
+    pub minute_lines: usize,
+    /// Most bytes of a minute's lines.
+    pub minute_bytes: usize,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        LogLimits { call_lines: 16, call_bytes: 4 << 10, minute_lines: 120, minute_bytes: 32 << 10 }
+    }
 }
 
 impl Default for Limits {
@@ -28,6 +52,8 @@ impl Default for Limits {
             output_bytes: 8 << 20,
             module_bytes: 16 << 20,
             faults_max: 100,
+            log: LogLimits::default(),
+            grants: Grants::default(),
         }
     }
 }

@@ -4,14 +4,14 @@ use crate::context::Context;
 use crate::engine::Shared;
 use crate::guest::Guest;
 use crate::plugin::{Exports, PACKAGE};
-use crate::{About, Kind, Limits, LoadProblem, Plugin, cache, compile, fault};
+use crate::{About, Grant, Kind, Limits, LoadProblem, Plugin, cache, compile, fault, imports};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use wasmtime::component::{Component, Linker, types::ComponentItem};
+use wasmtime::component::{Component, InstancePre, Linker};
 
 /// Layer 0, version 1 of a binary is a core module; layer 1 a component.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -29,13 +29,17 @@ pub(crate) fn load(engine: &Shared, bytes: &[u8], limits: &Limits) -> Result<Plu
     let wasm = component_of(bytes, limits)?;
     let hash: [u8; 32] = Sha256::digest(&wasm).into();
     let component = native(engine, &wasm, &hash)?;
-    check_imports(&component)?;
+    let imports = imports::wanted(&component)?;
+    let refused: Vec<Grant> = imports.iter().copied().filter(|&grant| !limits.grants.has(grant)).collect();
+    if !refused.is_empty() {
+        return Err(LoadProblem::NotGranted(refused));
+    }
     let (kind, exports) = Exports::find(&component)?;
     let has_state = exports.state.is_some();
-    let pre = Linker::<Context>::new(&engine.wasmtime).instantiate_pre(&component);
-    let pre = pre.map_err(|error| LoadProblem::Compile(format!("{error:#}")))?;
+    let pre = pre(engine, &component, limits).map_err(|error| LoadProblem::ImportShape(format!("{error:#}")))?;
     let about = About { name: String::new(), version: String::new(), summary: String::new(), params: String::new() };
-    let mut plugin = Plugin { about, kind, hash, has_state, label: Arc::from("not yet described"), pre, exports };
+    let mut plugin =
+        Plugin { about, kind, hash, has_state, imports, label: Arc::from("not yet described"), pre, exports };
     let mut guest = Guest::start(&plugin, limits).map_err(LoadProblem::Describe)?;
     guest.check_types(kind)?;
     let about = guest.describe().map_err(LoadProblem::Describe)?;
@@ -47,6 +51,13 @@ pub(crate) fn load(engine: &Shared, bytes: &[u8], limits: &Limits) -> Result<Plu
     };
     plugin.label = format!("{} {}", plugin.about.name, plugin.about.version).into();
     Ok(plugin)
+}
+
+/// Linked with what is granted.
+fn pre(engine: &Shared, component: &Component, limits: &Limits) -> wasmtime::Result<InstancePre<Context>> {
+    let mut linker = Linker::<Context>::new(&engine.wasmtime);
+    imports::link(&mut linker, &limits.grants)?;
+    linker.instantiate_pre(component)
 }
 
 /// The binary component in `bytes`, which may be text.
@@ -96,27 +107,6 @@ fn native(engine: &Shared, wasm: &[u8], hash: &[u8; 32]) -> Result<Component, Lo
     }
     // SAFETY: made by our own compiler just now, in this process or in a child that wrote to our own folder.
     unsafe { Component::deserialize(&engine.wasmtime, &native) }.map_err(|e| LoadProblem::Compile(format!("{e:#}")))
-}
-
-/// Every component imports the contract's types; functions are what must be granted, and nothing is.
-fn check_imports(component: &Component) -> Result<(), LoadProblem> {
-    let engine = component.engine();
-    let mut wanted = Vec::new();
-    for (name, import) in component.component_type().imports(engine) {
-        match import.ty {
-            ComponentItem::ComponentInstance(instance) => {
-                let functions = instance.exports(engine).filter(|(_, item)| is_needed(&item.ty));
-                wanted.extend(functions.map(|(function, _)| format!("{name}#{function}")));
-            }
-            item if is_needed(&item) => wanted.push(name.to_string()),
-            _ => {}
-        }
-    }
-    if wanted.is_empty() { Ok(()) } else { Err(LoadProblem::Imports(wanted)) }
-}
-
-fn is_needed(item: &ComponentItem) -> bool {
-    !matches!(item, ComponentItem::Type(_))
 }
 
 impl Exports {

@@ -1,7 +1,7 @@
 //! A loaded plugin.
 
-use crate::LoadProblem;
 use crate::context::Context;
+use crate::{Grant, LoadProblem};
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
@@ -82,6 +82,7 @@ pub struct Plugin {
     pub(crate) kind: Kind,
     pub(crate) hash: [u8; 32],
     pub(crate) has_state: bool,
+    pub(crate) imports: Vec<Grant>,
     /// `name version`, in faults.
     pub(crate) label: Arc<str>,
     pub(crate) pre: InstancePre<Context>,
@@ -102,6 +103,11 @@ impl Plugin {
     /// SHA-256 of the component.
     pub fn hash(&self) -> &[u8; 32] {
         &self.hash
+    }
+
+    /// The imports of the contract it uses.
+    pub fn imports(&self) -> &[Grant] {
+        &self.imports
     }
 
     /// Whether it keeps state in slots.

@@ -13,9 +13,10 @@ mod work;
 use crate::base::Base;
 use crate::guest::Guest;
 use crate::journal::{Journal, Step};
+use crate::lines::Logger;
 use crate::setup::Setup;
 use crate::stats::Meters;
-use crate::{ConfigureError, Fault, Finished, Halted, Limits, Plan, Plugin, StateError, Stats, Window};
+use crate::{Arrival, ConfigureError, Fault, Finished, Halted, Limits, Plan, Plugin, StateError, Stats, Window};
 use std::sync::Arc;
 use tidegate_record::{Blobs, Column, ROWS_MAX, Schema};
 use work::{Finish, Merge};
@@ -34,6 +35,9 @@ pub struct Runner {
     /// Most items a call gets: fewer after calls that ran out of time or memory without any item being at fault.
     items_max: usize,
     recycle_bytes: usize,
+    /// When what it is given arrived.
+    arrival: Arrival,
+    logger: Logger,
     meters: Meters,
 }
 
@@ -50,6 +54,8 @@ impl Runner {
             journal: Journal::default(),
             faults_in_row: 0,
             items_max: ROWS_MAX,
+            arrival: Arrival::default(),
+            logger: Logger::new(&limits.log),
             meters,
         })
     }
@@ -58,6 +64,11 @@ impl Runner {
     pub fn named(mut self, operator: &str) -> Runner {
         self.meters = Meters::new(operator, self.meters.stats);
         self
+    }
+
+    /// Says when what it is given from now on arrived; results may depend on it where the clock is granted.
+    pub fn at(&mut self, arrival: Arrival) {
+        self.arrival = arrival;
     }
 
     /// The plugin it runs.
@@ -128,7 +139,7 @@ impl Runner {
         }
         let mut guest = self.take_guest()?;
         // Noted first: where the call faults, the next instance is brought here by doing it again.
-        self.journal.push(Step::Release(slots.to_vec()));
+        self.journal.push(Step::Release(slots.to_vec()), None);
         match guest.release(slots) {
             Ok(()) => self.guest = Some(guest),
             Err(fault) => drop(self.faulted(fault)?),

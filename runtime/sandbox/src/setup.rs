@@ -4,18 +4,29 @@ use crate::guest::Guest;
 use crate::wire;
 use crate::{ConfigureError, Fault, Issue, Kind, Limits, Plan, Plugin, fault};
 use std::sync::Arc;
-use tidegate_record::{Field, Schema};
+use tidegate_record::{Field, Scalar, Schema};
 
 /// Most issues that are kept of a refusal.
 const ISSUES_MAX: usize = 32;
+/// The name under which plugins read a record's device; no field of a schema is called so.
+const DEVICE: &str = "device";
+
+/// Where something a plugin reads is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// In a column of the input.
+    Column(usize),
+    /// It is the record's device.
+    Device,
+}
 
 /// What a runner was made of; never changes.
 pub(crate) struct Setup {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) limits: Limits,
     pub(crate) plan: Plan,
-    /// Where [`Plan::reads`] stand in the input's schema.
-    pub(crate) reads: Vec<usize>,
+    /// Where what [`Plan::reads`] names is found.
+    pub(crate) reads: Vec<Read>,
     /// The version of the states it writes.
     pub(crate) state_version: u32,
     params: String,
@@ -30,7 +41,8 @@ impl Setup {
         schema: &Schema,
         limits: &Limits,
     ) -> Result<(Setup, Guest), ConfigureError> {
-        let fields: Vec<wire::Field> = schema.fields().iter().map(wire_field).collect();
+        let device = Field::new(DEVICE, Scalar::Text);
+        let fields: Vec<wire::Field> = schema.fields().iter().chain([&device]).map(wire_field).collect();
         let mut guest = Guest::start(&plugin, limits).map_err(ConfigureError::Fault)?;
         let refused = |issues| Err(ConfigureError::Issues { plugin: plugin.label.to_string(), issues });
         let plan = match guest.configure(params, &fields).map_err(ConfigureError::Fault)? {
@@ -41,7 +53,7 @@ impl Setup {
         if !issues.is_empty() {
             return refused(issues);
         }
-        let reads = plan.reads.iter().filter_map(|name| schema.position(name)).collect();
+        let reads = plan.reads.iter().filter_map(|name| read(schema, name)).collect();
         let state_version = guest.state_version().map_err(ConfigureError::Fault)?;
         let (params, limits) = (params.to_string(), limits.clone());
         Ok((Setup { plugin, limits, plan, reads, state_version, params, fields }, guest))
@@ -61,12 +73,16 @@ impl Setup {
     }
 }
 
+fn read(schema: &Schema, name: &str) -> Option<Read> {
+    if name == DEVICE { Some(Read::Device) } else { schema.position(name).map(Read::Column) }
+}
+
 /// What of a plan the host cannot accept.
 fn check(plugin: &Plugin, plan: &Plan, schema: &Schema) -> Vec<Issue> {
     let mut issues = Vec::new();
     let mut issue = |at: &str, message: String| issues.push(Issue { at: fault::bounded(at.to_string()), message });
     for (i, name) in plan.reads.iter().enumerate() {
-        if schema.position(name).is_none() {
+        if read(schema, name).is_none() {
             let has: Vec<&str> = schema.fields().iter().map(|f| f.name.as_str()).collect();
             issue(name, format!("the input has no such field; it has {}", has.join(", ")));
         } else if plan.reads[..i].contains(name) {

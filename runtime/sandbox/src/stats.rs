@@ -24,6 +24,10 @@ pub struct Stats {
     pub memory_bytes_peak: AtomicU64,
     /// Faulted calls and rejected rows.
     pub faults: AtomicU64,
+    /// Lines it logged that were passed on.
+    pub log_lines: AtomicU64,
+    /// Lines over the bounds of a call or a minute.
+    pub log_dropped: AtomicU64,
 }
 
 impl Stats {
@@ -86,6 +90,17 @@ impl Meters {
 
     pub(crate) fn faulted(&self, kind: FaultKind) {
         self.count_faults(kind, 1);
+    }
+
+    pub(crate) fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    pub(crate) fn logged(&self, passed: u64, dropped: u64) {
+        self.stats.log_lines.fetch_add(passed, Relaxed);
+        self.stats.log_dropped.fetch_add(dropped, Relaxed);
+        counter!("tidegate_plugin_log_lines_total", "operator" => self.operator.clone()).increment(passed);
+        counter!("tidegate_plugin_log_dropped_total", "operator" => self.operator.clone()).increment(dropped);
     }
 
     fn count_faults(&self, kind: FaultKind, count: u64) {

@@ -149,6 +149,79 @@ tidegate::export!(filter First);
     assert!(said.contains("results depend on how records are cut into batches: one by one"), "{said}");
 }
 
+/// Warns of every record that comes after noon of the first day, by the gateway's date, and names its device.
+const LATE: &str = r#"
+use tidegate::{Record, clock, log};
+
+#[derive(Record)]
+pub struct Reading { pub device: String, pub temp: f64 }
+
+#[tidegate::filter]
+pub fn late(r: &Reading) -> bool {
+    let late = clock::wall().is_some_and(|wall| wall >= 43_200_000_000) && clock::arrival() > 0;
+    if late && r.temp > 0.0 {
+        log!(warn, "{} came late", r.device);
+    }
+    late && r.device == "d1"
+}
+
+#[test]
+fn noon_is_late() {
+    let reading = Reading { device: "d1".into(), temp: 1.0 };
+    assert!(!late(&reading));
+    tidegate::testing::arrived(1, Some(43_200_000_000));
+    assert!(late(&reading));
+    assert_eq!(tidegate::testing::logged(), [(log::Level::Warn, "d1 came late".to_string())]);
+}
+"#;
+
+#[test]
+fn an_author_logs_and_tells_the_time_and_an_operator_grants_it() {
+    // A name of its own: builds of the same name in one folder overwrite each other.
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("late").display().to_string();
+    succeeds(&["plugin", "new", &plugin, "--kind", "filter", "--sdk", SDK]);
+    std::fs::write(format!("{plugin}/src/lib.rs"), LATE).unwrap();
+    let records = "in: [{device: d1, temp: 1}, {device: d2, temp: 1}]";
+    let cases = format!(
+        "fields: {{ temp: f64 }}\ncases:\n  - name: at noon\n    arrival: 43200\n    {records}\n    out: [{{device: d1}}]\n    \
+         ignore: [temp]\n  - name: before\n    arrival: 43199\n    {records}\n"
+    );
+    std::fs::write(format!("{plugin}/cases.yaml"), cases).unwrap();
+    let manifest = format!("{plugin}/Cargo.toml");
+    let native = Command::new("cargo")
+        .args(["test", "--release", "--quiet", "--manifest-path", &manifest])
+        .envs(build_environment())
+        .output()
+        .unwrap();
+    assert!(native.status.success(), "{}", said(&native));
+    succeeds(&["plugin", "build", &plugin]);
+    assert!(succeeds(&["plugin", "test", &plugin]).contains("2 passed, 0 failed"));
+    let inspected = succeeds(&["plugin", "inspect", &plugin]);
+    assert!(
+        inspected.contains("  imports   log, clock (an operator needs grant = [\"log\", \"clock\"])\n"),
+        "{inspected}"
+    );
+    let check = |grant: &str| {
+        let config = format!(
+            "[gateway]\nname = \"g\"\n[store]\npath = \"store\"\n[plugins]\ndir = \"late\"\n\
+             [streams.a]\nfields = {{ temp = \"f64\" }}\n\
+             [pipelines.p]\nfrom = [\"a\"]\nto = \"b\"\n[[pipelines.p.operators]]\nfilter = \"late\"\n{grant}\n"
+        );
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, config).unwrap();
+        said(&tidegate(&["check", &file.display().to_string()]))
+    };
+    let refused = check("");
+    let remedy =
+        "imports tidegate:plugin/log@1.0.0 and tidegate:plugin/clock@1.0.0, which is not granted: write grant = ";
+    assert!(refused.contains("pipelines.p, operator 1: plugin ") && refused.contains(remedy), "{refused}");
+    let refused = check("grant = [\"log\", \"clok\"]");
+    assert!(refused.contains("grant: \"clok\" is none of log, clock; did you mean"), "{refused}");
+    let granted = check("grant = [\"log\", \"clock\"]");
+    assert!(granted.contains("is sound"), "{granted}");
+}
+
 #[test]
 fn what_a_plugin_costs_is_measured_and_held_against_a_budget() {
     let plugin = shipped("zscore.wasm");

@@ -33,6 +33,7 @@ impl Keyed {
         call: impl FnOnce(&mut Runner, Input<'_>) -> Result<(T, Vec<RowFault>), Halted>,
     ) -> Result<(Rows, T), Halted> {
         let (rows, slots) = self.assign(rows, context);
+        self.runner.at(context.told());
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);
         let (made, faults) = call(&mut self.runner, Input { batch: &rows.batch, slots: slots.as_deref(), skip })?;
         context.trouble.rows.extend(faults.into_iter().map(|f| (f.row, rows.origin(f.row), f.fault)));

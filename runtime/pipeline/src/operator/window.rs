@@ -113,6 +113,7 @@ impl Operator for Window {
     }
 
     fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted> {
+        self.runner.at(context.told());
         let mut closed = if rows.batch.rows() > 0 { self.update(&rows, context)? } else { Vec::new() };
         closed.extend(self.windows.close_idle(context.arrival));
         self.finish(&rows, &closed, context)

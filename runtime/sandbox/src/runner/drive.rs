@@ -67,8 +67,15 @@ impl Runner {
     fn attempt<W: Work>(&mut self, work: &W, range: Range<usize>) -> Result<Result<W::Out, Fault>, Halted> {
         let mut guest = self.take_guest()?;
         let began = CLOCK.boot();
+        guest.at(Some(self.arrival));
         let outcome = work.call(&mut guest, &self.setup, range.clone());
+        guest.at(None);
         self.meters.called(range.len(), CLOCK.boot() - began);
+        let said = guest.said();
+        // What several items said that are tried again is said again.
+        if outcome.is_ok() || range.len() == 1 {
+            self.logger.pass(said, &self.setup.plugin.label, &self.meters);
+        }
         let out = match outcome {
             Ok(out) => out,
             Err(fault) => return self.faulted(fault).map(Err),
@@ -80,7 +87,7 @@ impl Runner {
         if self.setup.plugin.has_state
             && let Some(step) = work.step(range)
         {
-            self.journal.push(step);
+            self.journal.push(step, Some(self.arrival));
             if self.journal.is_full() {
                 self.rebase()?;
             }

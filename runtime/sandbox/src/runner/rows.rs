@@ -109,12 +109,12 @@ impl Runner {
         let slots = self.plan().slots.then(|| input.slots.unwrap_or(&[]));
         assert!(slots.is_none_or(|slots| slots.len() == rows), "the plan asks for a slot a row");
         if input.skip.is_empty() {
-            let job = Arc::new(Job { batch: input.batch.clone(), slots: slots.map(Arc::from) });
+            let job = Arc::new(Job::new(&self.setup, input.batch.clone(), slots.map(Arc::from)));
             return Taken { job, origin: None, rows };
         }
         let origin: Vec<u32> = (0..rows as u32).filter(|row| input.skip.binary_search(row).is_err()).collect();
         let slots = slots.map(|slots| origin.iter().map(|&row| slots[row as usize]).collect());
-        let job = Arc::new(Job { batch: Arc::new(input.batch.take(&origin)), slots });
+        let job = Arc::new(Job::new(&self.setup, Arc::new(input.batch.take(&origin)), slots));
         Taken { job, origin: Some(origin), rows }
     }
 

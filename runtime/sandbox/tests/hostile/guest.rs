@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_record::{Batch, BatchBuilder, Field, Scalar, Schema};
-use tidegate_sandbox::{ConfigureError, Engine, EngineOptions, Kind, Limits, LoadError, Plugin, Runner};
+use tidegate_sandbox::{ConfigureError, Engine, EngineOptions, Grant, Kind, Limits, LoadError, Plugin, Runner};
 
 const TEMPLATE: &str = include_str!("../fixtures/hostile.wat");
 /// Where the image lies in the guest's memory.
@@ -15,6 +15,8 @@ pub struct Guest {
     pub state: bool,
     /// Least and most pages, as in the text format.
     pub memory: &'static str,
+    /// What it imports.
+    pub imports: &'static [Grant],
     /// More fields of the core module.
     pub core: String,
     /// What `configure`, the function that takes batches, `save` and `load` do; see the fixture for what is in scope.
@@ -42,6 +44,7 @@ impl Guest {
             kind,
             state: kind == Kind::Aggregate,
             memory: "2",
+            imports: &[],
             core: String::new(),
             configure: String::new(),
             rows: None,
@@ -82,6 +85,9 @@ impl Guest {
         let image: String = self.image.bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
         let fill = [
             ("{memory}", self.memory.to_string()),
+            ("{imports}", imports(self.imports)),
+            ("{core_imports}", core_imports(self.imports)),
+            ("{with}", if self.imports.is_empty() { "" } else { "(with \"host\" (instance $host))" }.to_string()),
             ("{core}", self.core.clone()),
             ("{configure}", self.configure.clone()),
             ("{rows}", self.rows.map_or(fixed.clone(), str::to_string)),
@@ -223,6 +229,41 @@ impl Image {
         let (at, data) = (self.words(offsets), self.list(data, data.len()));
         self.words(&[at, offsets.len() as u32, data[0], data[1]])
     }
+}
+
+/// The imports, and the host's functions as the core module takes them.
+fn imports(imports: &[Grant]) -> String {
+    let one = |grant: &Grant| match grant {
+        Grant::Log => {
+            r#"(import "tidegate:plugin/log@1.0.0" (instance $log-import
+                 (type $level' (enum "debug" "info" "warn" "error")) (export "level" (type $level (eq $level')))
+                 (export "log" (func (param "level" $level) (param "message" string)))))
+               (core func $log (canon lower (func $log-import "log") (memory $memory)))"#
+        }
+        Grant::Clock => {
+            r#"(import "tidegate:plugin/clock@1.0.0" (instance $clock-import
+                 (export "arrival" (func (result s64))) (export "wall" (func (result (option s64))))))
+               (core func $arrival (canon lower (func $clock-import "arrival")))
+               (core func $wall (canon lower (func $clock-import "wall") (memory $memory)))"#
+        }
+    };
+    let exports = |grant: &Grant| match grant {
+        Grant::Log => r#"(export "log" (func $log))"#,
+        Grant::Clock => r#"(export "arrival" (func $arrival)) (export "wall" (func $wall))"#,
+    };
+    let host: String = imports.iter().map(exports).collect();
+    let text: String = imports.iter().map(one).collect();
+    if imports.is_empty() { text } else { format!("{text}(core instance $host {host})") }
+}
+
+fn core_imports(imports: &[Grant]) -> String {
+    let one = |grant: &Grant| match grant {
+        Grant::Log => r#"(import "host" "log" (func $log (param i32 i32 i32)))"#,
+        Grant::Clock => {
+            r#"(import "host" "arrival" (func $arrival (result i64))) (import "host" "wall" (func $wall (param i32)))"#
+        }
+    };
+    imports.iter().map(one).collect()
 }
 
 /// The interfaces after `plugin`, with their types.

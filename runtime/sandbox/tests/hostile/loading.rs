@@ -20,16 +20,18 @@ fn filter_with(front: &str) -> String {
 }
 
 #[test]
-fn imports_nobody_granted_are_named() {
+fn imports_no_gateway_grants_are_named() {
     let clock = r#"(import "wasi:clocks/wall-clock@0.2.3" (instance (type (record (field "s" u64) (field "n" u32)))
         (export "datetime" (type (eq 0))) (export "now" (func (result 1)))))"#;
     check(
         filter_with(clock),
-        &["imports what nobody granted: wasi:clocks/wall-clock@0.2.3#now; build it without them (no WASI, no clock)"],
+        &["imports what no gateway grants: wasi:clocks/wall-clock@0.2.3#now; build it without them (no WASI; time is"],
     );
-    let ours = r#"(import "tidegate:plugin/log@1.0.0" (instance (export "log" (func (param "message" string)))))
+    let unknown = r#"(import "tidegate:plugin/net@1.0.0" (instance (export "get" (func (param "message" string)))))
         (import "random" (func (result u64)))"#;
-    check(filter_with(ours), &["imports what nobody granted: tidegate:plugin/log@1.0.0#log, random;"]);
+    check(filter_with(unknown), &["imports what no gateway grants: tidegate:plugin/net@1.0.0#get, random;"]);
+    let later = r#"(import "tidegate:plugin/log@1.1.0" (instance (export "log" (func (param "message" string)))))"#;
+    check(filter_with(later), &["is built for tidegate:plugin/log@1.1.0; this gateway speaks tidegate:plugin@1.0.0"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod calls;
 mod guest;
+mod imports;
 mod loading;
 mod plans;
 mod replies;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tidegate_record::{Batch, BatchBuilder, Clock, Scalar, Schema, SystemClock};
-use tidegate_sandbox::{Input, Kind, Limits, Plugin, Runner};
+use tidegate_sandbox::{Input, Kind, Plugin, Runner};
 
 /// Devices the records are of.
 const DEVICES: u32 = 64;
@@ -45,7 +45,7 @@ pub fn bench(plugin: &Arc<Plugin>, options: &BenchOptions) -> Result<Vec<Measure
 }
 
 fn measure(plugin: &Arc<Plugin>, options: &BenchOptions, rows: usize, clock: &SystemClock) -> Result<Measured, String> {
-    let mut runner = Runner::new(plugin.clone(), &options.params, &options.fields, &Limits::default())
+    let mut runner = Runner::new(plugin.clone(), &options.params, &options.fields, &super::limits())
         .map_err(|error| error.to_string())?;
     let (batch, slots) = records(&options.fields, rows);
     let slots = runner.plan().slots.then_some(slots);

@@ -34,6 +34,9 @@ pub struct Case {
     fields: Option<BTreeMap<String, String>>,
     params: Option<Map<String, Value>>,
     window: Option<WindowText>,
+    /// When the records arrived, seconds since the epoch: what a plugin's clock says.
+    #[serde(default)]
+    pub arrival: u32,
     /// Records: `device`, `time` (seconds since the epoch, 0 where it is left out), and fields.
     #[serde(default, rename = "in")]
     pub given: Vec<Map<String, Value>>,

@@ -19,6 +19,8 @@ pub struct Inspected {
     pub contract: &'static str,
     /// Whether it keeps state in slots.
     pub state: bool,
+    /// The imports it must be granted.
+    pub imports: Vec<&'static str>,
     /// Bytes of the file.
     pub bytes: u64,
     /// SHA-256 of the component, hexadecimal.
@@ -56,6 +58,7 @@ pub fn inspect(file: &Path) -> Result<Inspected, String> {
         kind: plugin.kind().word(),
         contract: tidegate_sandbox::PACKAGE,
         state: plugin.has_state(),
+        imports: plugin.imports().iter().map(|grant| grant.word()).collect(),
         bytes,
         sha256: plugin.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
         params: params(&about.params),

@@ -11,11 +11,10 @@ use tidegate_devices::decode::TimeUnit;
 use tidegate_devices::{DecodeOptions, Decoder};
 use tidegate_pipeline::{BuildError, OperatorOptions, Trial};
 use tidegate_record::{Batch, BatchBuilder, Schema, Wall};
-use tidegate_sandbox::{ConfigureError, Limits, Plugin};
+use tidegate_sandbox::{ConfigureError, Plugin};
 
-/// Arrival of everything given, and of the tick that closes every window behind it; microseconds.
-const ARRIVAL: i64 = 0;
-const END: i64 = 1 << 50;
+/// How long after everything given the tick arrives that closes every window; microseconds.
+const TICK_AFTER: i64 = 1 << 50;
 
 /// Floats are equal that differ by at most this share of their value; integers are equal or not.
 const FLOAT_SHARE: f64 = 1e-9;
@@ -51,7 +50,7 @@ fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case) -> Result<Vec<Stri
     let operator = OperatorOptions {
         plugin: plugin.clone(),
         params: cases.params(case),
-        limits: Limits::default(),
+        limits: super::limits(),
         window: cases.window(case)?,
         keep: None,
         max_keys: 100_000,
@@ -62,12 +61,13 @@ fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case) -> Result<Vec<Stri
     }
     let batch = records(case, &schema)?;
     let all = 0..batch.rows();
-    let whole = make(begin().map_err(|error| error.to_string())?, &batch, std::slice::from_ref(&all), false)?;
+    let arrival = i64::from(case.arrival) * 1_000_000;
+    let whole = make(begin().map_err(|error| error.to_string())?, &batch, std::slice::from_ref(&all), arrival, false)?;
     let mut wrong = compare(case, &whole);
     let single: Vec<Range<usize>> = (0..batch.rows()).map(|row| row..row + 1).collect();
     let ways = [("one by one", single, false), ("cut at random, restarted at each cut", at_random(&batch), true)];
     for (way, cuts, restart) in ways {
-        let made = make(begin().map_err(|error| error.to_string())?, &batch, &cuts, restart)?;
+        let made = make(begin().map_err(|error| error.to_string())?, &batch, &cuts, arrival, restart)?;
         if made != whole {
             wrong.push(format!("results depend on how records are cut into batches: {way} ({cuts:?}) gives"));
             wrong.extend(made.records.iter().map(|record| format!("      {}", Value::from(record.clone()))));
@@ -129,10 +129,11 @@ fn at_random(batch: &Batch) -> Vec<Range<usize>> {
     cuts
 }
 
-fn make(mut trial: Trial, batch: &Batch, cuts: &[Range<usize>], restart: bool) -> Result<Made, String> {
+fn make(mut trial: Trial, batch: &Batch, cuts: &[Range<usize>], arrival: i64, restart: bool) -> Result<Made, String> {
     let mut made = Made { records: Vec::new(), faults: Vec::new(), late: 0 };
     let empty = Arc::new(batch.slice(0..0));
-    let parts = cuts.iter().map(|cut| (Arc::new(batch.slice(cut.clone())), ARRIVAL)).chain([(empty, END)]);
+    let parts =
+        cuts.iter().map(|cut| (Arc::new(batch.slice(cut.clone())), arrival)).chain([(empty, arrival + TICK_AFTER)]);
     for (part, arrival) in parts {
         let tried = trial.process(part, arrival).map_err(|halted| halted.to_string())?;
         for row in 0..tried.batch.rows() {

@@ -177,10 +177,14 @@ fn inspect(plugin: &Path, json: bool) -> Result<ExitCode, String> {
 
 /// What is said of a plugin.
 fn page(plugin: &Inspected) -> String {
-    let Inspected { name, version, summary, kind, contract, state, bytes, sha256, params } = plugin;
+    let Inspected { name, version, summary, kind, contract, state, imports, bytes, sha256, params } = plugin;
+    let imports = match imports[..] {
+        [] => "none".to_string(),
+        _ => format!("{0} (an operator needs grant = {imports:?})", imports.join(", ")),
+    };
     let state = if *state { "kept in slots, over restarts" } else { "none" };
     let mut out = format!(
-        "{name} {version}: {summary}\n  kind      {kind}\n  contract  {contract}\n  state     {state}\n  imports   none\n  \
+        "{name} {version}: {summary}\n  kind      {kind}\n  contract  {contract}\n  state     {state}\n  imports   {imports}\n  \
          size      {bytes} bytes\n  sha256    {sha256}\n"
     );
     if params.is_empty() {

@@ -1,10 +1,11 @@
 //! `[pipelines.NAME]`: streams in, operators in order, a stream out.
 
 use super::section::Section;
+use super::suggest::did_you_mean;
 use super::units::Size;
 use std::time::Duration;
 use tidegate_record::valid_name;
-use tidegate_sandbox::Kind;
+use tidegate_sandbox::{Grant, Grants, Kind};
 
 /// Most operators a pipeline may have.
 const OPERATORS_MAX: usize = 32;
@@ -39,6 +40,8 @@ pub struct OperatorConfig {
     pub plugin: String,
     /// Its parameters, a JSON object.
     pub params_json: String,
+    /// What its plugin may import.
+    pub grants: Grants,
     /// Transform: the input's fields that go on; `None`: all of them.
     pub keep: Option<Vec<String>>,
     /// Most devices with state; a new device beyond it goes to the dead letters.
@@ -104,7 +107,7 @@ fn operator(section: &mut Section<'_>) -> OperatorConfig {
         section.context.problem_at(&path, format!("an operator names exactly one plugin: {words}"));
     }
     let (kind, plugin) = named.into_iter().next().unwrap_or((Kind::Filter, String::new()));
-    let params_json = params(section);
+    let (params_json, grants) = (params(section), grants(section));
     let keep = match kind {
         Kind::Transform => section.opt("keep"),
         _ => {
@@ -126,7 +129,23 @@ fn operator(section: &mut Section<'_>) -> OperatorConfig {
             format!("{plugin:?} is no plugin name: it is a file name in plugins.dir without .wasm"),
         );
     }
-    OperatorConfig { kind, window, plugin, params_json, keep, max_keys }
+    OperatorConfig { kind, window, plugin, params_json, grants, keep, max_keys }
+}
+
+fn grants(section: &mut Section<'_>) -> Grants {
+    let mut grants = Grants::default();
+    for word in section.or::<Vec<String>>("grant", Vec::new()) {
+        match Grant::ALL.into_iter().find(|grant| grant.word() == word) {
+            Some(Grant::Log) => grants.log = true,
+            Some(Grant::Clock) => grants.clock = true,
+            None => {
+                let words = Grant::ALL.map(Grant::word);
+                let hint = did_you_mean(&word, words.into_iter());
+                section.problem("grant", format!("{word:?} is none of {}{hint}", words.join(", ")));
+            }
+        }
+    }
+    grants
 }
 
 fn params(section: &mut Section<'_>) -> String {

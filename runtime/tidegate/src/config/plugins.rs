@@ -4,7 +4,7 @@ use super::section::Section;
 use super::units::Size;
 use std::path::PathBuf;
 use std::time::Duration;
-use tidegate_sandbox::{EngineOptions, Limits};
+use tidegate_sandbox::{EngineOptions, Grants, Limits, LogLimits};
 
 /// Plugins as configured.
 #[derive(Debug, Clone)]
@@ -39,9 +39,21 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
                 output_bytes: size(section, "output_bytes", limits.output_bytes, Size::kib(64), Size::mib(256)),
                 module_bytes: size(section, "module_bytes", limits.module_bytes, Size::kib(1), Size::mib(256)),
                 faults_max: section.within("faults_max", limits.faults_max, 1..=1_000_000),
+                log: log(section, limits.log),
+                // Nothing for all of them: an operator is granted what it needs.
+                grants: Grants::default(),
             },
         }
     })
+}
+
+fn log(section: &mut Section<'_>, default: LogLimits) -> LogLimits {
+    LogLimits {
+        call_lines: section.within("log_call_lines", default.call_lines, 0..=10_000),
+        call_bytes: size(section, "log_call_bytes", default.call_bytes, Size(0), Size::mib(1)),
+        minute_lines: section.within("log_minute_lines", default.minute_lines, 0..=1_000_000),
+        minute_bytes: size(section, "log_minute_bytes", default.minute_bytes, Size(0), Size::mib(64)),
+    }
 }
 
 fn size(section: &mut Section<'_>, key: &'static str, default: usize, min: Size, max: Size) -> usize {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_pipeline::{Chain, OperatorOptions, PipelineOptions, WindowOptions};
 use tidegate_record::Schema;
-use tidegate_sandbox::{Compiler, Engine, EngineOptions};
+use tidegate_sandbox::{Compiler, Engine, EngineOptions, Limits};
 use tidegate_store::{Hold, StreamSpec};
 
 /// A stream holds back what its pipeline's last checkpoint has not seen: it must not fill up with it. Small commits take
@@ -87,7 +87,8 @@ fn options(config: &Config, engine: &Engine, pipeline: &PipelineConfig) -> Resul
 }
 
 fn load(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<OperatorOptions, String> {
-    let (file, limits) = (file(config, &operator.plugin), config.plugins.limits.clone());
+    let (file, grants) = (file(config, &operator.plugin), operator.grants.clone());
+    let limits = Limits { grants, ..config.plugins.limits.clone() };
     let plugin = engine.load(&file, &limits).map_err(|error| error.to_string())?;
     let window = operator.window.map(|window| WindowOptions {
         size: micros(window.tumbling),

@@ -119,7 +119,7 @@ fn the_gateways_clock_has_no_part_in_times_that_a_codec_gives_nor_in_windows_of_
     let mut window = Window::new(stats, window, 100).unwrap();
     let mut feed = |payloads: &[&str], arrival, era: Era| {
         let era = Some(era);
-        let mut context = Context { arrival, era, verdict: None, trouble: Trouble::default() };
+        let mut context = Context { arrival, wall: None, era, verdict: None, trouble: Trouble::default() };
         let rows = Rows::of(Arc::new(frames(payloads)), era.map(|era| era.since));
         let made = codec.process(rows, &mut context).unwrap();
         let stamps = (0..made.batch.rows()).map(|row| made.stamps.at(row)).collect::<Vec<_>>();
