@@ -28,6 +28,7 @@ mod cursors;
 mod cut;
 mod dead_letters;
 mod portion;
+mod replay;
 mod saved;
 mod settle;
 mod size;
@@ -36,6 +37,7 @@ mod track;
 
 pub use backoff::RETRY_AFTER_MAX;
 pub use dead_letters::{FRAME_BYTES_MAX, REASON_BYTES_MAX};
+pub use replay::{Replay, moved_back};
 pub use settle::REFUSED_IN_ROW_MAX;
 pub use status::{Handle, State, Status};
 pub use track::Live;
@@ -48,6 +50,7 @@ use cut::Cut;
 use futures::FutureExt;
 use futures::future::select_all;
 use portion::Portion;
+use replay::{Ask, Asks};
 use settle::Settled;
 use status::Reporter;
 use std::panic::AssertUnwindSafe;
@@ -97,6 +100,7 @@ pub struct Forward {
     store: Arc<dyn Store>,
     upstream: Box<dyn Upstream>,
     reporter: Reporter,
+    asks: Asks,
     uplink: Option<Member>,
 }
 
@@ -109,8 +113,8 @@ impl Forward {
         upstream: Box<dyn Upstream>,
         clock: Arc<dyn Clock>,
     ) -> (Self, Handle) {
-        let (reporter, handle) = Reporter::new(&options.name, &options.stream, upstream.place(), clock);
-        (Forward { options, store, upstream, reporter, uplink: None }, handle)
+        let (reporter, handle, asks) = Reporter::new(&options.name, &options.stream, upstream.place(), clock);
+        (Forward { options, store, upstream, reporter, asks, uplink: None }, handle)
     }
 
     /// Shares an uplink with other sinks.
@@ -123,18 +127,30 @@ impl Forward {
     /// Delivers until `drain` is cancelled or the store fails. After `drain` the request in hand is finished if its
     /// upstream answers (the caller sets the deadline and drops the future after it) and the cursor is made durable.
     pub async fn run(self, drain: CancellationToken) -> Result<(), Error> {
-        let Forward { options, store, upstream, reporter, uplink } = self;
+        let Forward { options, store, upstream, reporter, asks, uplink } = self;
         let cursors = Cursors::open(store.clone(), &options).inspect_err(|e| reporter.failed(e.to_string()))?;
         let tracks = cursors.tracks(upstream.keyed(), options.request_bytes_max, options.live);
+        let cutting = (options.request_bytes_max, options.live);
         for track in &tracks {
             reporter.stands(track.partition().number, &track.standing());
         }
         tracing::info!(sink = options.name, stream = options.stream, upstream = upstream.place(), "sink begins");
         let ours = (store.identity().epoch, options.name.as_str());
         let backoff = Backoff::new(options.backoff_min, options.backoff_max, ours);
-        let (refused_in_row, portion) = (0, Portion::default());
-        let mut sink =
-            Sink { store, upstream, reporter, uplink, drain, tracks, cursors, backoff, refused_in_row, portion };
+        let mut sink = Sink {
+            store,
+            upstream,
+            reporter,
+            uplink,
+            drain,
+            asks,
+            cutting,
+            tracks,
+            cursors,
+            backoff,
+            refused_in_row: 0,
+            portion: Portion::default(),
+        };
         // Nothing of it is used after a panic but the reporter.
         let result = AssertUnwindSafe(sink.forward()).catch_unwind().await;
         match &result {
@@ -155,6 +171,9 @@ struct Sink {
     reporter: Reporter,
     uplink: Option<Member>,
     drain: CancellationToken,
+    asks: Asks,
+    /// Most bytes of a request, and how fresh records go.
+    cutting: (usize, Live),
     tracks: Vec<Track>,
     cursors: Cursors,
     backoff: Backoff,
@@ -167,6 +186,10 @@ impl Sink {
     async fn forward(&mut self) -> Result<(), Error> {
         let mut woken = false;
         while !self.drain.is_cancelled() {
+            if let Some(Ask { replays, done }) = self.asks.take() {
+                // Who does not wait any more asked all the same.
+                let _ = done.send(self.replay(&replays).await?);
+            }
             let mut delivered = false;
             for track in 0..self.tracks.len() {
                 match self.forward_one(track).await {
@@ -188,13 +211,13 @@ impl Sink {
 
     /// Takes the next request of a partition through to its end; false where there is none, or it was broken off.
     async fn forward_one(&mut self, track: usize) -> Result<bool, Error> {
-        if self.drain.is_cancelled() {
+        if self.drain.is_cancelled() || self.asks.waits() {
             return Ok(false);
         }
         if self.tracks[track].split(self.store.arrival_now()).await? {
             self.cursors.settle(track, self.tracks[track].standing()).await?;
         }
-        let lane = self.tracks[track].choose().await?;
+        let Some(lane) = self.tracks[track].choose().await? else { return Ok(false) };
         if self.tracks[track].raise_fence(lane).await? {
             self.cursors.settle(track, self.tracks[track].standing()).await?;
         }
@@ -209,11 +232,37 @@ impl Sink {
         self.reporter.delivering();
         let Settled::Done { refused } = self.settle(&request).await? else { return Ok(false) };
         self.reporter.settled(request.len() - refused.len(), refused.len());
-        self.tracks[track].done(lane, next, bytes);
+        self.tracks[track].done(lane, next, (bytes, request.len()));
         let standing = self.tracks[track].standing();
         self.cursors.settled(track, standing, &request, &refused, self.reporter.wall()).await?;
         self.stands(track);
         Ok(true)
+    }
+
+    /// Between two requests: what is asked for is taken back, durably, and what was in hand is read again. The inner error
+    /// is a sentence for who asked.
+    async fn replay(&mut self, replays: &[Replay]) -> Result<Result<(), String>, Error> {
+        let mut standings = Vec::new();
+        for asked in replays {
+            let marks = self.cursors.marks();
+            let Some(track) = marks.iter().position(|mark| mark.partition.number == asked.partition) else {
+                return Ok(Err(format!("it reads no partition {}", asked.partition)));
+            };
+            let first = self.store.start(&marks[track].partition)?;
+            if asked.from < first.0 {
+                return Ok(Err(format!("offset {} is no longer stored: the oldest is {}", asked.from, first.0)));
+            }
+            match self.tracks[track].standing().replaying(asked) {
+                Ok(standing) => standings.push((track, standing)),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        tracing::info!(?replays, "a replay begins");
+        self.cursors.stand(standings).await?;
+        let (bytes_max, live) = self.cutting;
+        self.tracks = self.cursors.tracks(self.upstream.keyed(), bytes_max, live);
+        (0..self.tracks.len()).for_each(|track| self.stands(track));
+        Ok(Ok(()))
     }
 
     fn stands(&mut self, track: usize) {
@@ -233,6 +282,14 @@ impl Sink {
         let tracks = self.tracks.iter();
         let appended = tracks.map(|track| store.appended(track.partition(), track.at(), Visibility::Durable));
         let appended = select_all(appended);
+        let due = self.tracks.iter().filter_map(Track::due).min();
+        let paced = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let asks = &mut self.asks;
         let drain = self.drain.clone();
         let quiet = async {
             if woken {
@@ -242,6 +299,8 @@ impl Sink {
                 biased;
                 _ = appended => {}
                 () = drain.cancelled() => {}
+                () = asks.asked() => {}
+                () = paced => {}
             }
         };
         self.cursors.beside(quiet).await

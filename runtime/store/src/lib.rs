@@ -29,7 +29,7 @@ pub use memory::{MemoryDisk, MemoryStore, Trouble};
 pub use options::Options;
 pub use pack::{BlockReader, BlockWriter, copy_pack};
 pub use route::partition_of;
-pub use sled::{Compacted, Offline, SledStore};
+pub use sled::{Compacted, Offline, SinkStands, SledStore};
 pub use tools::{Listing, LossListing, PartitionListing, ReaderListing, Repaired};
 pub use verify::{PartitionReport, Report};
 pub use when::offset_at;

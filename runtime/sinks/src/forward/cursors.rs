@@ -119,6 +119,24 @@ impl Cursors {
         self.receive().await
     }
 
+    /// Makes durable where some partitions stand.
+    pub(super) async fn stand(&mut self, standings: Vec<(usize, Standing)>) -> Result<(), Error> {
+        self.receive().await?;
+        for (track, standing) in standings {
+            self.marks[track].standing = standing;
+        }
+        let mut commit = self.commit();
+        commit.state = Some(saved::write(&self.marks));
+        commit.hurry = true;
+        self.submit(commit).await?;
+        self.receive().await
+    }
+
+    /// Where the partitions stand.
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
     /// Makes the cursors durable now.
     pub(super) async fn finish(&mut self) -> Result<(), Error> {
         self.receive().await?;

@@ -19,6 +19,7 @@ pub(super) struct Lane {
     identity: Identity,
     sizes: Sizes,
     bytes_max: usize,
+    rows_max: usize,
     /// Where the next request begins.
     at: Position,
     /// Blocks that end here or before are joined.
@@ -76,12 +77,18 @@ impl Lane {
         let sizes = Sizes::new(&identity, &partition);
         let fence = fence.unwrap_or(NO_FENCE);
         let waiting = VecDeque::new();
-        Lane { store, partition, identity, sizes, bytes_max, at, fence, end: None, waiting, read_at: at }
+        let rows_max = usize::MAX;
+        Lane { store, partition, identity, sizes, bytes_max, rows_max, at, fence, end: None, waiting, read_at: at }
     }
 
     /// The same, up to `end`: what is there is there to stay, so all of it is joined.
     pub(super) fn until(self, end: Position) -> Self {
         Lane { fence: end, end: Some(end), ..self }
+    }
+
+    /// The same, with at most so many records in a request.
+    pub(super) fn of_records(self, rows_max: usize) -> Self {
+        Lane { rows_max, ..self }
     }
 
     pub(super) fn partition(&self) -> &Partition {
@@ -177,12 +184,12 @@ impl Lane {
             return Ok(None);
         }
         let mut request = Request::new(self.identity.clone(), self.partition.clone());
-        let mut room = self.bytes_max;
+        let (mut room, mut room_rows) = (self.bytes_max, self.rows_max);
         let mut next = self.at;
         let mut size = 0;
         while let Some(block) = self.waiting.front_mut() {
             let (rows, bytes) = fitting(&self.sizes, block, room);
-            let left = block.to - block.from;
+            let (rows, left) = (rows.min(room_rows), block.to - block.from);
             if !request.is_empty() && (rows < left || block.next > self.fence) {
                 break;
             }
@@ -199,8 +206,9 @@ impl Lane {
             }
             next = block.next;
             room = room.saturating_sub(bytes);
+            room_rows = room_rows.saturating_sub(rows);
             self.waiting.pop_front();
-            if room == 0 || next >= self.fence || self.look(1).await? == 0 {
+            if room == 0 || room_rows == 0 || next >= self.fence || self.look(1).await? == 0 {
                 break;
             }
         }

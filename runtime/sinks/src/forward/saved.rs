@@ -1,6 +1,8 @@
-//! A sink's small state: JSON, by partition the open lane's fence (a number), or that and what was delivered ahead.
+//! A sink's small state: JSON, by partition the open lane's fence (a number), or that, what was delivered ahead and what is
+//! being delivered again.
 
 use super::cursors::Mark;
+use super::replay::Replaying;
 use super::track::{SPANS_MAX, Standing};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,7 +12,12 @@ use tidegate_store::Position;
 #[serde(untagged)]
 pub(super) enum Saved {
     Fence(u64),
-    Ahead { fence: u64, ahead: Vec<(u64, u64)> },
+    Ahead {
+        fence: u64,
+        ahead: Vec<(u64, u64)>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replay: Option<Replaying>,
+    },
 }
 
 impl Default for Saved {
@@ -27,13 +34,23 @@ impl Saved {
         }
     }
 
+    /// `None` where a cursor says it all: a fence that it has passed is left out.
+    pub(super) fn of(standing: &Standing) -> Option<Self> {
+        let Standing { at, ahead, fence, replay } = standing;
+        if ahead.is_empty() {
+            return (fence > at).then_some(Saved::Fence(fence.0));
+        }
+        let ahead = ahead.iter().map(|(from, to)| (from.0, to.0)).collect();
+        Some(Saved::Ahead { fence: fence.0, ahead, replay: *replay })
+    }
+
     /// With the cursor, which may have been moved: what is ahead of it, in order.
     pub(super) fn standing(self, at: Position) -> Standing {
-        let (fence, ahead) = match self {
-            Saved::Fence(fence) => (fence, Vec::new()),
-            Saved::Ahead { fence, ahead } => (fence, ahead),
+        let (fence, ahead, replay) = match self {
+            Saved::Fence(fence) => (fence, Vec::new(), None),
+            Saved::Ahead { fence, ahead, replay } => (fence, ahead, replay),
         };
-        let mut standing = Standing { at, ahead: Vec::new(), fence: Position(fence) };
+        let mut standing = Standing { at, ahead: Vec::new(), fence: Position(fence), replay };
         for (from, to) in ahead.into_iter().take(SPANS_MAX).filter(|(from, to)| from <= to) {
             let last = standing.ahead.last().map_or(standing.at, |(_, to)| *to);
             if Position(from) <= standing.at {
@@ -51,20 +68,14 @@ pub(super) fn read(state: &[u8]) -> BTreeMap<u32, Saved> {
     serde_json::from_slice(state).unwrap_or_default()
 }
 
-/// Fences the cursor has passed are left out.
+/// Where all partitions stand, but for their cursors.
 pub(super) fn write(marks: &[Mark]) -> Vec<u8> {
-    let saved = marks.iter().filter_map(|mark| {
-        let Standing { at, ahead, fence } = &mark.standing;
-        let saved = match ahead.is_empty() {
-            true => (fence > at).then_some(Saved::Fence(fence.0))?,
-            false => {
-                let ahead = ahead.iter().map(|(from, to)| (from.0, to.0)).collect();
-                Saved::Ahead { fence: fence.0, ahead }
-            }
-        };
-        Some((mark.partition.number, saved))
-    });
-    serde_json::to_vec(&saved.collect::<BTreeMap<_, _>>()).unwrap_or_default()
+    let saved = marks.iter().filter_map(|mark| Some((mark.partition.number, Saved::of(&mark.standing)?)));
+    bytes(&saved.collect())
+}
+
+pub(super) fn bytes(saved: &BTreeMap<u32, Saved>) -> Vec<u8> {
+    serde_json::to_vec(saved).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::Sink;
 use super::dead_letters::{REASON_BYTES_MAX, cut};
+use super::replay::Asks;
 use super::status::Reporter;
 use crate::uplink::{Member, Pass};
 use crate::upstream::Refused;
@@ -18,7 +19,7 @@ pub const REFUSED_IN_ROW_MAX: usize = 64;
 pub(super) enum Settled {
     /// Every record is delivered, but for these, in order.
     Done { refused: Vec<Refused> },
-    /// The drain came first: it begins again after the restart.
+    /// The drain came first, or a replay: it is made again.
     BrokenOff,
 }
 
@@ -83,7 +84,7 @@ impl Sink {
             let pass = match &self.uplink {
                 Some(member) => {
                     let bytes = self.cursors.beside(self.upstream.weigh(piece)).await?;
-                    let pass = admit(member, (bytes, failing), &self.reporter, &self.drain);
+                    let pass = admit(member, (bytes, failing), &self.reporter, (&self.drain, &mut self.asks));
                     let Some(pass) = self.cursors.beside(pass).await? else { return Ok(None) };
                     Some(pass?)
                 }
@@ -123,7 +124,7 @@ impl Sink {
         }
     }
 
-    /// Waits before another attempt; false when the drain came first.
+    /// Waits before another attempt; false when the drain came first, or a replay.
     pub(super) async fn wait(&mut self, reason: String, after: Option<Duration>) -> Result<bool, Error> {
         self.uplink.iter().for_each(Member::rest);
         self.reporter.waiting(cut(&reason, REASON_BYTES_MAX).to_owned());
@@ -136,10 +137,12 @@ impl Sink {
                 _ => std::future::pending().await,
             }
         };
+        let asks = &mut self.asks;
         let waited = async {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => false,
+                () = asks.asked() => false,
                 () = tokio::time::sleep(wait) => true,
                 () = back => true,
             }
@@ -148,17 +151,18 @@ impl Sink {
     }
 }
 
-/// Waits for the uplink; `None`: drained.
+/// Waits for the uplink; `None`: drained, or a replay is asked for.
 async fn admit<'m>(
     member: &'m Member,
     (bytes, again): (u64, bool),
     reporter: &Reporter,
-    drain: &CancellationToken,
+    (drain, asks): (&CancellationToken, &mut Asks),
 ) -> Option<Result<Pass<'m>, Error>> {
     let pass = tokio::select! {
         biased;
         pass = member.admit(bytes, again, |why| reporter.held(why)) => pass,
         () = drain.cancelled() => return None,
+        () = asks.asked() => return None,
     };
     reporter.delivering();
     Some(pass)

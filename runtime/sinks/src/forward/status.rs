@@ -1,12 +1,16 @@
 //! What a sink tells of itself.
 
+use super::replay::{Ask, Asks, Replay};
 use super::track::Standing;
 use metrics::{Counter, Histogram, counter, histogram};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_record::{Clock, Wall, rfc3339};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Most that may be asked of a sink before it comes to it.
+const ASKS_MAX: usize = 1;
 
 /// What a sink is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -51,6 +55,9 @@ pub struct Status {
     /// What was delivered ahead of it, by partition (from, to): fresh records beside a backlog.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ahead: BTreeMap<u32, Vec<(u64, u64)>>,
+    /// What is being delivered again, by partition (from, to).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaying: BTreeMap<u32, (u64, u64)>,
     /// When records were last delivered, RFC 3339 by the wall clock.
     pub last_delivery: Option<String>,
 }
@@ -59,12 +66,22 @@ pub struct Status {
 #[derive(Debug, Clone)]
 pub struct Handle {
     status: watch::Receiver<Status>,
+    asks: mpsc::Sender<Ask>,
 }
 
 impl Handle {
     /// The status now.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// Has it deliver again what it has delivered; resolves when that is durable and it goes on from there. The error is a
+    /// sentence, and nothing was done.
+    pub async fn replay(&self, replays: Vec<Replay>) -> Result<(), String> {
+        let ended = || "the sink has stopped: the status says why".to_string();
+        let (done, result) = oneshot::channel();
+        self.asks.send(Ask { replays, done }).await.map_err(|_| ended())?;
+        result.await.map_err(|_| ended())?
     }
 
     /// Resolves with the first status that `wanted` accepts; `None` when the sink ends before.
@@ -85,7 +102,7 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    pub(super) fn new(name: &str, stream: &str, upstream: &str, clock: Arc<dyn Clock>) -> (Self, Handle) {
+    pub(super) fn new(name: &str, stream: &str, upstream: &str, clock: Arc<dyn Clock>) -> (Self, Handle, Asks) {
         let status = Status {
             name: name.into(),
             stream: stream.into(),
@@ -98,6 +115,7 @@ impl Reporter {
             refused: 0,
             cursor: BTreeMap::new(),
             ahead: BTreeMap::new(),
+            replaying: BTreeMap::new(),
             last_delivery: None,
         };
         let label = name.to_owned();
@@ -111,7 +129,8 @@ impl Reporter {
             requests: counter!("tidegate_sink_delivered_requests_total", "sink" => label.clone()),
             latency: histogram!("tidegate_sink_request_seconds", "sink" => label),
         };
-        (reporter, Handle { status: receiver })
+        let (asks, asked) = mpsc::channel(ASKS_MAX);
+        (reporter, Handle { status: receiver, asks }, Asks::of(asked))
     }
 
     /// The wall clock.
@@ -197,7 +216,12 @@ impl Reporter {
             let moved = s.cursor.insert(partition, at) != Some(at);
             let before =
                 if ahead.is_empty() { s.ahead.remove(&partition) } else { s.ahead.insert(partition, ahead.clone()) };
-            moved || before.unwrap_or_default() != ahead
+            let replaying = match standing.replay {
+                Some(replay) => s.replaying.insert(partition, (replay.from, replay.to)),
+                None => s.replaying.remove(&partition),
+            };
+            let same = replaying == standing.replay.map(|replay| (replay.from, replay.to));
+            moved || !same || before.unwrap_or_default() != ahead
         });
     }
 

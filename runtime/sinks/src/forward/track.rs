@@ -10,12 +10,14 @@
 //! up to [`SPANS_MAX`] spans; beyond that it lags until a span is done.
 //!
 //! The store's cursor is the first span's beginning, so nothing is released before it is delivered. What was delivered
-//! **ahead** of it, between the spans, is in the sink's small state, and a restart leaves it out. `store replay` moves
-//! the cursor back and drops that state, so that all behind it is sent again.
+//! **ahead** of it, between the spans, is in the sink's small state, and a restart leaves it out. What a person
+//! wants sent again is such a span, too (see [`replay`]).
 
 use super::cut::{Cut, Lane};
+use super::replay::{self, Pace, Replaying};
 use std::time::Duration;
 use tidegate_store::{Error, Partition, Position};
+use tokio::time::Instant;
 
 /// Most spans a partition may be in.
 pub(super) const SPANS_MAX: usize = 8;
@@ -44,6 +46,8 @@ pub(super) struct Standing {
     pub(super) ahead: Vec<(Position, Position)>,
     /// The open lane's fence.
     pub(super) fence: Position,
+    /// What is being delivered again.
+    pub(super) replay: Option<Replaying>,
 }
 
 /// One partition being delivered.
@@ -51,6 +55,9 @@ pub(super) struct Track {
     lanes: Vec<Lane>,
     live: Live,
     turns: Turns,
+    replay: Option<Replaying>,
+    /// Of the replay, where it has one.
+    pace: Option<Pace>,
 }
 
 /// Bytes sent by either, over their shares.
@@ -67,12 +74,16 @@ impl Track {
         let mut from = standing.at;
         for (begin, end) in &standing.ahead {
             if *begin > from {
-                lanes.push(lane(from).until(*begin));
+                let span = lane(from).until(*begin);
+                // As many as go in a second, the same ones after a restart.
+                let rate = standing.replay.filter(|replay| replay.has(from)).and_then(|replay| replay.rate);
+                lanes.push(rate.into_iter().fold(span, |span, rate| span.of_records(rate.get() as usize)));
             }
             from = from.max(*end);
         }
         lanes.push(lane(from));
-        Track { lanes, live, turns: Turns::default() }
+        let pace = standing.replay.and_then(|replay| replay.rate).map(Pace::new);
+        Track { lanes, live, turns: Turns::default(), replay: standing.replay, pace }
     }
 
     pub(super) fn partition(&self) -> &Partition {
@@ -88,7 +99,8 @@ impl Track {
     pub(super) fn standing(&self) -> Standing {
         let gap = |pair: &[Lane]| (pair[0].end().unwrap_or(pair[1].at()), pair[1].at());
         let ahead = self.lanes.windows(2).map(gap).collect();
-        Standing { at: self.at(), ahead, fence: self.open().fence() }
+        let replay = self.replay.filter(|replay| self.lanes.iter().any(|lane| replay.has(lane.at())));
+        Standing { at: self.at(), ahead, fence: self.open().fence(), replay }
     }
 
     /// The lane whose end is not known.
@@ -122,24 +134,40 @@ impl Track {
         Ok(backlog)
     }
 
-    /// The lane whose turn it is. Spans that are delivered are gone after this.
-    pub(super) async fn choose(&mut self) -> Result<usize, Error> {
+    /// Whether what comes first is being delivered again.
+    fn replays(&self) -> bool {
+        self.replay.is_some_and(|replay| replay.has(self.lanes[0].at()))
+    }
+
+    /// Until when what is being delivered again has to wait.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.pace.as_ref().filter(|_| self.replays()).map(Pace::due)
+    }
+
+    /// What fresh records get beside what comes first; nothing where the order is strict.
+    fn share(&self) -> f64 {
+        if self.live.share <= 0.0 && self.replays() { 1.0 - replay::SHARE } else { self.live.share }
+    }
+
+    /// The lane whose turn it is; none, where what there is has to wait. Spans that are delivered are gone after this.
+    pub(super) async fn choose(&mut self) -> Result<Option<usize>, Error> {
         while self.lanes.len() > 1 {
             if self.lanes[0].is_through().await? {
                 self.lanes.remove(0);
                 continue;
             }
             let last = self.lanes.len() - 1;
-            if self.live.share <= 0.0 {
-                return Ok(0);
+            let waits = self.due().is_some_and(|due| due > Instant::now());
+            if self.share() <= 0.0 {
+                return Ok(Some(0));
             }
             if !self.lanes[last].has_some().await? {
                 self.turns.live = self.turns.live.max(self.turns.backlog);
-                return Ok(0);
+                return Ok((!waits).then_some(0));
             }
-            return Ok(if self.turns.live <= self.turns.backlog { last } else { 0 });
+            return Ok(Some(if waits || self.turns.live <= self.turns.backlog { last } else { 0 }));
         }
-        Ok(0)
+        Ok(Some(0))
     }
 
     /// The next request of a lane.
@@ -153,12 +181,16 @@ impl Track {
     }
 
     /// A lane's request up to `next` is done with.
-    pub(super) fn done(&mut self, lane: usize, next: Position, bytes: usize) {
+    pub(super) fn done(&mut self, lane: usize, next: Position, (bytes, records): (usize, usize)) {
+        let share = self.share();
+        if let Some(pace) = self.pace.as_mut().filter(|_| self.replay.is_some_and(|r| r.has(self.lanes[lane].at()))) {
+            pace.sent(records);
+        }
         self.lanes[lane].done(next);
         if lane + 1 == self.lanes.len() {
-            self.turns.live += bytes as f64 / self.live.share.max(0.01);
+            self.turns.live += bytes as f64 / share.max(0.01);
         } else {
-            self.turns.backlog += bytes as f64 / (1.0 - self.live.share).max(0.01);
+            self.turns.backlog += bytes as f64 / (1.0 - share).max(0.01);
         }
     }
 }

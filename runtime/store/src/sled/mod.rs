@@ -28,7 +28,7 @@ use crate::verify::{self, Report};
 use files::Folder;
 pub use files::free_bytes;
 use medium::SledMedium;
-pub use offline::Offline;
+pub use offline::{Offline, SinkStands};
 pub use rebuild::{Compacted, compact, purge, repair, restore};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

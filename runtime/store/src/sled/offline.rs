@@ -7,10 +7,10 @@ use super::{Failure, guarded, open_db};
 use crate::api::{Block, Dating, Error, Partition};
 use crate::engine::Clocks;
 use crate::keys::{Key, Kind};
-use crate::medium::{Medium as _, WriteSet};
+use crate::medium::{Medium as _, WriteSet, value};
 use crate::pack::Writer;
 use crate::tools::{self, Catalogue, Listing};
-use crate::values::encode;
+use crate::values::{decode, encode, seal, unseal};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -87,30 +87,37 @@ impl Offline {
         pack.finish().map_err(written).map(drop)
     }
 
-    /// Moves a sink back to an offset of its stream, from where it delivers again; gives where it stood.
-    pub fn replay(&self, sink: &str, stream: &str, partition: u32, from: u64) -> Result<u64, Error> {
-        let failed = |reason: String| Error::Read { what: format!("sink {sink:?} on {stream}/{partition}"), reason };
+    /// Where a sink stands in a partition.
+    pub fn sink(&self, sink: &str, stream: &str, partition: u32) -> Result<SinkStands, Error> {
+        let failed = |reason: String| sink_error(sink, stream, partition, reason);
         let id = self.catalogue.stream(stream).map_err(failed)?;
         let name = format!("sink/{sink}");
         let cursors = self.catalogue.cursors.get(&(id, partition)).into_iter().flatten();
         let found = cursors.map(|(id, at)| (*id, *at)).find(|(id, _)| self.catalogue.producers.get(id) == Some(&name));
-        let (producer, at) = found.ok_or_else(|| failed("it has read nothing there yet".into()))?;
+        let (producer, _) = found.ok_or_else(|| failed("it has read nothing there yet".into()))?;
+        // It may have been moved since the catalogue was read.
+        let key = Key::new(Kind::Cursor, id, partition, u64::from(producer));
+        let cursor = value(&*self.medium, key).map_err(failed)?.ok_or_else(|| failed("its cursor is gone".into()))?;
         let first = self.catalogue.counters.get(&(id, partition)).map_or(0, |counters| counters.first);
-        if from < first {
-            return Err(failed(format!("offset {from} is no longer stored: the oldest is {first}")));
-        }
-        if from > at {
-            return Err(failed(format!("offset {from} is ahead of it: it stands at {at}, and a replay goes back")));
-        }
+        let state = value(&*self.medium, Key::of(Kind::State, producer)).map_err(failed)?;
+        // One that is damaged is nobody's: what was delivered ahead of the cursor comes again.
+        let state = state.and_then(|sealed| unseal(sealed).ok());
+        Ok(SinkStands { at: decode(&cursor).map_err(failed)?, first, state })
+    }
+
+    /// Puts a sink somewhere else, with the small state that goes with it.
+    pub fn move_sink(&self, sink: &str, (stream, partition): (&str, u32), at: u64, state: &[u8]) -> Result<(), Error> {
+        let failed = |reason: String| sink_error(sink, stream, partition, reason);
+        let id = self.catalogue.stream(stream).map_err(failed)?;
+        let name = format!("sink/{sink}");
+        let known = self.catalogue.producers.iter().find(|(_, known)| **known == name);
+        let (&producer, _) = known.ok_or_else(|| failed("it has read nothing there yet".into()))?;
         let mut set = WriteSet::default();
-        set.put(Key::new(Kind::Cursor, id, partition, u64::from(producer)), encode(&from));
-        // It tells what was delivered ahead of the cursor, and that is delivered again too.
-        let state = Key::of(Kind::State, producer);
-        if let Some(last) = self.medium.last(state, state.last_part()).map_err(failed)? {
-            set.deletes.extend((0..=last.part).map(|part| state.part(part)));
-        }
-        self.medium.write(&set).map_err(failed)?;
-        Ok(at)
+        set.put(Key::new(Kind::Cursor, id, partition, u64::from(producer)), encode(&at));
+        let key = Key::of(Kind::State, producer);
+        let last = self.medium.last(key, key.last_part()).map_err(failed)?;
+        set.replace(key, seal(state), last.map_or(0, |last| last.part + 1));
+        self.medium.write(&set).map_err(failed)
     }
 
     /// The offset of the first record of a partition that arrived at or after a time, microseconds since the epoch by
@@ -162,6 +169,21 @@ impl Offline {
         }
         Ok(())
     }
+}
+
+/// Where a sink stands in a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkStands {
+    /// Its cursor.
+    pub at: u64,
+    /// The oldest offset that is stored.
+    pub first: u64,
+    /// Its small state.
+    pub state: Option<Vec<u8>>,
+}
+
+fn sink_error(sink: &str, stream: &str, partition: u32, reason: String) -> Error {
+    Error::Read { what: format!("sink {sink:?} on {stream}/{partition}"), reason }
 }
 
 /// Locks a folder that has a store in it.

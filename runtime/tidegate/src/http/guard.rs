@@ -14,12 +14,15 @@ use tidegate_sinks::Secret;
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Refuses a `Host` of another machine: a page whose name was made to point here could read everything otherwise.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let mut response = if host.is_some_and(is_local) {
+    let mut response = if host.is_some_and(|host| is_local(host, shared.address)) {
         next.run(request).await
     } else {
-        refusal(StatusCode::FORBIDDEN, "ask for localhost, 127.0.0.1 or [::1]: this Host is refused")
+        refusal(
+            StatusCode::FORBIDDEN,
+            "ask for localhost, 127.0.0.1, [::1] or the address in control.listen: this Host is refused",
+        )
     };
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -93,13 +96,14 @@ fn bears(authorization: Option<&[u8]>, token: &Secret) -> Result<(), &'static st
     Err("this is not the token that was in control.token_file when the gateway started")
 }
 
-/// Whether a `Host` header names this machine, on any port.
-fn is_local(host: &str) -> bool {
+/// Whether a `Host` header names this machine, on any port, or the address that was listened on.
+fn is_local(host: &str, address: Option<SocketAddr>) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };
-    HOSTS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    let own = address.and_then(|address| Some(address.to_string().rsplit_once(':')?.0 == name));
+    own == Some(true) || HOSTS.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -136,7 +140,7 @@ mod tests {
     #[test]
     fn only_names_of_this_machine_pass() {
         for host in ["localhost", "LOCALHOST:1", "127.0.0.1:9780", "127.0.0.1", "[::1]", "[::1]:80"] {
-            assert!(is_local(host), "{host}");
+            assert!(is_local(host, None), "{host}");
         }
         let others = [
             "",
@@ -148,7 +152,10 @@ mod tests {
             "127.0.0.2",
         ];
         for host in others {
-            assert!(!is_local(host), "{host}");
+            assert!(!is_local(host, None), "{host}");
         }
+        let listened = "127.0.0.2:9780".parse().ok();
+        assert!(is_local("127.0.0.2:9780", listened) && is_local("127.0.0.2", listened));
+        assert!(!is_local("127.0.0.3:9780", listened));
     }
 }

@@ -22,10 +22,11 @@ pub use serve::{Limits, serve, serve_within};
 use crate::readiness::Ready;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde_json::json;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tidegate_store::Store;
 use tokio::sync::Semaphore;
@@ -39,6 +40,8 @@ pub trait View: Send + Sync + 'static {
     fn status(&self) -> serde_json::Value;
     /// The streams, for taps.
     fn store(&self) -> Arc<dyn Store>;
+    /// A sink, by its name.
+    fn sink(&self, name: &str) -> Option<tidegate_sinks::Handle>;
 }
 
 /// What the handlers share.
@@ -46,6 +49,8 @@ pub trait View: Send + Sync + 'static {
 struct Shared {
     view: Arc<dyn View>,
     access: Arc<Access>,
+    /// Where it listens.
+    address: Option<SocketAddr>,
     taps: Arc<Semaphore>,
     limits: Limits,
     drain: CancellationToken,
@@ -54,6 +59,7 @@ struct Shared {
 fn router(shared: Shared) -> Router {
     let changes = Router::new()
         .route("/api/v1/streams/{name}/purge", post(edits::purge))
+        .route("/api/v1/sinks/{name}/replay", post(edits::replay))
         .layer(from_fn_with_state(shared.clone(), guard::may_change));
     Router::new()
         .route("/livez", get(probes::live))
@@ -69,7 +75,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/streams/{name}/tap", get(tap::tap))
         .merge(changes)
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: see /api/v1/status") })
-        .layer(from_fn(guard::guard))
+        .layer(from_fn_with_state(shared.clone(), guard::guard))
         .with_state(shared)
 }
 

@@ -64,7 +64,8 @@ pub async fn serve_within(
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     let taps = Arc::new(Semaphore::new(limits.taps_max));
     let access = Arc::new(access);
-    let shared = Shared { view, access, taps, limits: limits.clone(), drain: drain.clone() };
+    let address = listener.local_addr().ok();
+    let shared = Shared { view, access, address, taps, limits: limits.clone(), drain: drain.clone() };
     let service = TowerToHyperService::new(router(shared));
     let tasks = TaskTracker::new();
     tasks.spawn(upkeep(drain.clone()));

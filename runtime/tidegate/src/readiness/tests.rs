@@ -97,6 +97,7 @@ fn idle() -> tidegate_sinks::Status {
         refused: 0,
         cursor: BTreeMap::new(),
         ahead: BTreeMap::new(),
+        replaying: Default::default(),
         last_delivery: None,
     }
 }

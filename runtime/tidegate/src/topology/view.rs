@@ -59,6 +59,10 @@ impl View {
 }
 
 impl http::View for View {
+    fn sink(&self, name: &str) -> Option<tidegate_sinks::Handle> {
+        self.sinks.iter().find(|handle| handle.status().name == name).cloned()
+    }
+
     fn ready(&self) -> Ready {
         self.judge(&self.store.health())
     }

@@ -120,31 +120,32 @@ fn a_purge_is_ledgered_and_stops_at_what_a_reader_needs() {
 }
 
 #[test]
-fn a_sink_is_moved_back_to_what_is_still_stored() {
+fn a_sink_is_put_somewhere_else_with_its_state() {
     let dir = many(20);
-    let store = open(options(dir.path())).unwrap();
-    assert!(store.state("sink/s").unwrap().is_some());
-    drop(store);
     let offline = Offline::open(dir.path()).unwrap();
-    let refused = |from| offline.replay("s", "a", 0, from).unwrap_err().to_string();
-    assert!(refused(11).contains("ahead of it: it stands at 10"), "{}", refused(11));
-    let nobody = offline.replay("t", "a", 0, 1).unwrap_err().to_string();
-    assert!(nobody.contains("it has read nothing there yet"), "{nobody}");
-    assert_eq!(offline.replay("s", "a", 0, 4).unwrap(), 10);
+    let stands = |at, state: &[u8]| SinkStands { at, first: 0, state: Some(state.to_vec()) };
+    assert_eq!(offline.sink("s", "a", 0).unwrap(), stands(10, b"delivered ahead"));
+    for (sink, stream, why) in [("t", "a", "it has read nothing there yet"), ("s", "b", "there is no stream \"b\"")] {
+        let refused = offline.sink(sink, stream, 0).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    let long = vec![b'x'; 20_000];
+    offline.move_sink("s", ("a", 0), 6, &long).unwrap();
+    assert_eq!(offline.sink("s", "a", 0).unwrap(), stands(6, &long));
+    offline.move_sink("s", ("a", 0), 4, b"again").unwrap();
+    assert_eq!(offline.sink("s", "a", 0).unwrap(), stands(4, b"again"));
     assert_eq!(offline.offset_at("a", 0, 0).unwrap(), 0);
     assert_eq!(offline.offset_at("a", 0, i64::MAX).unwrap(), 20);
     drop(offline);
     assert_eq!(Offline::open(dir.path()).unwrap().listing().partitions[0].readers[0].cursor, 4);
-    let store = open(options(dir.path())).unwrap();
-    assert_eq!(
-        store.state("sink/s").unwrap(),
-        None,
-        "what it had delivered ahead of its cursor is delivered again too"
-    );
+    assert!(verify(dir.path()).unwrap().is_sound());
+    let store = read_by_s(open(options(dir.path())).unwrap());
+    assert_eq!(store.cursor("sink/s", &Partition::new("a", 0)).unwrap(), Some(Position(4)));
+    assert_eq!(store.state("sink/s").unwrap(), Some(b"again".to_vec()));
+    wait(store.close()).unwrap();
     drop(store);
     purge(dir.path(), "a", 3, false).unwrap();
-    let gone = Offline::open(dir.path()).unwrap().replay("s", "a", 0, 2).unwrap_err().to_string();
-    assert!(gone.contains("no longer stored: the oldest is 3"), "{gone}");
+    assert_eq!(Offline::open(dir.path()).unwrap().sink("s", "a", 0).unwrap().first, 3);
 }
 
 #[test]

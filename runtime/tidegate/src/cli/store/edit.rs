@@ -2,12 +2,15 @@
 
 use super::super::client::Client;
 use super::super::{exit, failed};
-use super::place::{Folder, Located, Place};
+use super::place::{Located, Place};
 use crate::when::When;
 use clap::Args;
+use serde::Deserialize;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
-use tidegate_store::{Error, Offline};
+use tidegate_sinks::forward::{Replay, moved_back};
+use tidegate_store::{Error, Offline, PartitionListing};
 
 /// Which sink of which store, and from where.
 #[derive(Debug, Args)]
@@ -15,10 +18,16 @@ pub struct ReplayOptions {
     /// The sink
     sink: String,
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
     /// Where it delivers from again: an offset, or when the record arrived (RFC 3339)
     #[arg(long, value_name = "OFFSET|TIME")]
     from: When,
+    /// Where that ends, likewise; then it goes on where it had stood. Without it, it delivers on from there
+    #[arg(long, value_name = "OFFSET|TIME")]
+    to: Option<When>,
+    /// Most records a second that are delivered again, as far as it had come; fresh ones go beside them
+    #[arg(long, value_name = "RECORDS")]
+    rate: Option<NonZeroU32>,
 }
 
 /// What to give up of which store.
@@ -36,23 +45,70 @@ pub struct PurgeOptions {
     held: bool,
 }
 
-/// Moves a sink back.
+/// Has a sink deliver again.
 pub(super) fn replay(options: &ReplayOptions) -> ExitCode {
-    let path = match options.folder.find("it moves that sink itself") {
-        Ok(path) => path,
+    let replayed = match options.place.locate() {
         Err(code) => return code,
+        Ok(Located::Folder(path)) => {
+            Offline::open(&path).map_err(|error| error.to_string()).and_then(|store| replay_in(&store, options))
+        }
+        Ok(Located::Running(client)) => replay_live(&client, options),
     };
-    match Offline::open(&path).map_err(|error| error.to_string()).and_then(|store| move_back(&store, options)) {
+    match replayed {
         Ok(told) => {
-            print!("{told}");
+            told.iter().for_each(|told| println!("{}", told.line(options)));
             ExitCode::SUCCESS
         }
         Err(reason) => failed(exit::START, &reason),
     }
 }
 
-fn move_back(store: &Offline, options: &ReplayOptions) -> Result<String, String> {
-    let reader = format!("sink/{}", options.sink);
+/// What was moved of a partition.
+#[derive(Deserialize)]
+struct Replayed {
+    stream: String,
+    partition: u32,
+    from: u64,
+    to: Option<u64>,
+    /// Where it stood before.
+    stood: Option<u64>,
+}
+
+impl Replayed {
+    fn line(&self, options: &ReplayOptions) -> String {
+        let Replayed { stream, partition, from, to, stood } = self;
+        let sink = &options.sink;
+        let stood = stood.map_or_else(|| "the beginning".to_string(), |stood| stood.to_string());
+        let pace = options.rate.map_or(String::new(), |rate| format!(", at most {rate} records a second"));
+        match (to, options.rate) {
+            (None, None) => format!("sink/{sink} on {stream}/{partition}: from {stood} back to {from}"),
+            (None, Some(_)) => {
+                format!("sink/{sink} on {stream}/{partition}: {from} to {stood} again{pace}; then on from there")
+            }
+            (Some(to), _) => {
+                format!("sink/{sink} on {stream}/{partition}: {from} to {to} again{pace}; then on from {stood}")
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Moved {
+    replays: Vec<Replayed>,
+}
+
+fn replay_live(client: &Client, options: &ReplayOptions) -> Result<Vec<Replayed>, String> {
+    let mut query = vec![("from", options.from.to_string())];
+    query.extend(options.to.map(|to| ("to", to.to_string())));
+    query.extend(options.rate.map(|rate| ("rate", rate.to_string())));
+    let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let moved: Moved = client.change(&["api", "v1", "sinks", &options.sink, "replay"], &query)?;
+    Ok(moved.replays)
+}
+
+fn replay_in(store: &Offline, options: &ReplayOptions) -> Result<Vec<Replayed>, String> {
+    let sink = options.sink.as_str();
+    let reader = format!("sink/{sink}");
     let partitions = store.listing().partitions;
     let read: Vec<_> = partitions.iter().filter(|p| p.readers.iter().any(|r| r.reader == reader)).collect();
     if read.is_empty() {
@@ -61,12 +117,19 @@ fn move_back(store: &Offline, options: &ReplayOptions) -> Result<String, String>
     if read.len() > 1 && matches!(options.from, When::Offset(_)) {
         return Err(format!("{reader} reads {} partitions: say --from as a time", read.len()));
     }
-    let mut told = String::new();
-    for partition in read {
-        let from = options.from.offset(store, &partition.stream, partition.partition)?;
-        let moved = store.replay(&options.sink, &partition.stream, partition.partition, from);
-        let before = moved.map_err(|error| error.to_string())?;
-        told += &format!("{reader} on {}/{}: from {before} back to {from}\n", partition.stream, partition.partition);
+    let mut told = Vec::new();
+    for PartitionListing { stream, partition, .. } in read {
+        let offset = |when: When| when.offset(store, stream, *partition);
+        let (from, to) = (offset(options.from)?, options.to.map(offset).transpose()?);
+        let stands = store.sink(sink, stream, *partition).map_err(|error| error.to_string())?;
+        let refused = |reason: String| format!("{reader} on {stream}/{partition}: {reason}");
+        if from < stands.first {
+            return Err(refused(format!("offset {from} is no longer stored: the oldest is {}", stands.first)));
+        }
+        let asked = Replay { partition: *partition, from, to, rate: options.rate };
+        let (at, state) = moved_back(stands.state.as_deref(), stands.at, &asked).map_err(refused)?;
+        store.move_sink(sink, (stream, *partition), at, &state).map_err(|error| error.to_string())?;
+        told.push(Replayed { stream: stream.clone(), partition: *partition, from, to, stood: Some(stands.at) });
     }
     Ok(told)
 }

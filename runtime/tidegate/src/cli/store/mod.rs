@@ -29,7 +29,8 @@ pub enum StoreCommand {
     Compact(rebuild::CompactOptions),
     /// Write records of a stream to a file as NDJSON, CSV or Parquet; beside the running gateway, too
     Export(export::ExportOptions),
-    /// Have a sink deliver again what it has delivered, from an offset or a time on. The gateway must not be running
+    /// Have a sink deliver again what it has delivered, from an offset or a time on, or up to
+    /// another; beside the running gateway, too
     Replay(edit::ReplayOptions),
     /// Give up the oldest records of a stream, ledgered as purged; beside the running gateway, too
     Purge(edit::PurgeOptions),

@@ -40,6 +40,10 @@ struct Shown {
 }
 
 impl View for Shown {
+    fn sink(&self, _name: &str) -> Option<tidegate_sinks::Handle> {
+        None
+    }
+
     fn ready(&self) -> Ready {
         let reasons = self.reasons.lock().unwrap().clone();
         Ready { ready: reasons.iter().all(|reason| reason.severity != Severity::NotReady), reasons }
