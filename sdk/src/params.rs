@@ -117,11 +117,14 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Adds a parameter; `default` is JSON, empty where there is none.
-    pub fn param<T: Param>(mut self, name: &'static str, description: &str, default: &str) -> Self {
+    /// Adds a parameter; `unit` is UCUM text, `default` JSON, each empty where there is none.
+    pub fn param<T: Param>(mut self, name: &'static str, description: &str, unit: &str, default: &str) -> Self {
         let mut property = format!("{}:{{{}", quoted(name), T::schema());
         if !description.is_empty() {
             property.push_str(&format!(",\"description\":{}", quoted(description)));
+        }
+        if !unit.is_empty() {
+            property.push_str(&format!(",\"unit\":{}", quoted(unit)));
         }
         match default {
             "" if T::absent().is_none() => self.required.push(name),

@@ -151,15 +151,22 @@ tidegate::export!(filter First);
 
 /// Warns of every record that comes after noon of the first day, by the gateway's date, and names its device.
 const LATE: &str = r#"
-use tidegate::{Record, clock, log};
+use tidegate::{Params, Record, clock, log};
 
 #[derive(Record)]
 pub struct Reading { pub device: String, pub temp: f64 }
 
+#[derive(Params)]
+pub struct Warm {
+    /// Colder ones are not told.
+    #[param(default = 0.0, unit = "Cel")]
+    pub above: f64,
+}
+
 #[tidegate::filter]
-pub fn late(r: &Reading) -> bool {
+pub fn late(r: &Reading, p: &Warm) -> bool {
     let late = clock::wall().is_some_and(|wall| wall >= 43_200_000_000) && clock::arrival() > 0;
-    if late && r.temp > 0.0 {
+    if late && r.temp > p.above {
         log!(warn, "{} came late", r.device);
     }
     late && r.device == "d1"
@@ -167,10 +174,11 @@ pub fn late(r: &Reading) -> bool {
 
 #[test]
 fn noon_is_late() {
+    let warm = Warm { above: 0.0 };
     let reading = Reading { device: "d1".into(), temp: 1.0 };
-    assert!(!late(&reading));
+    assert!(!late(&reading, &warm));
     tidegate::testing::arrived(1, Some(43_200_000_000));
-    assert!(late(&reading));
+    assert!(late(&reading, &warm));
     assert_eq!(tidegate::testing::logged(), [(log::Level::Warn, "d1 came late".to_string())]);
 }
 "#;
@@ -202,6 +210,7 @@ fn an_author_logs_and_tells_the_time_and_an_operator_grants_it() {
         inspected.contains("  imports   log, clock (an operator needs grant = [\"log\", \"clock\"])\n"),
         "{inspected}"
     );
+    assert!(inspected.contains("    above  number   Cel Colder ones are not told. (default 0.0 Cel)\n"), "{inspected}");
     let check = |grant: &str| {
         let config = format!(
             "[gateway]\nname = \"g\"\n[store]\npath = \"store\"\n[plugins]\ndir = \"late\"\n\
@@ -218,8 +227,12 @@ fn an_author_logs_and_tells_the_time_and_an_operator_grants_it() {
     assert!(refused.contains("pipelines.p, operator 1: plugin ") && refused.contains(remedy), "{refused}");
     let refused = check("grant = [\"log\", \"clok\"]");
     assert!(refused.contains("grant: \"clok\" is none of log, clock; did you mean"), "{refused}");
-    let granted = check("grant = [\"log\", \"clock\"]");
-    assert!(granted.contains("is sound"), "{granted}");
+    let granted = "grant = [\"log\", \"clock\"]";
+    let sound = check(granted);
+    assert!(sound.contains("is sound"), "{sound}");
+    let refused = check(&format!("{granted}\nparams = {{ above = \"warm\" }}"));
+    let told = "/above: expected a number; above is number, in Cel, default 0.0: Colder ones are not told.\n";
+    assert!(refused.contains(told), "{refused}");
 }
 
 #[test]

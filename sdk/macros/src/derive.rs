@@ -71,6 +71,7 @@ pub(crate) fn params(input: TokenStream) -> Result<TokenStream> {
         let (ident, ty) = (&field.ident, &field.ty);
         let (field_name, description) = (quote_name(ident), doc(field));
         let default = attribute(field, "param", "default")?;
+        let unit = text(field, "param", "unit")?.unwrap_or_default();
         let (json, value) = match &default {
             None => (String::new(), quote!(::std::option::Option::None)),
             Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => {
@@ -79,7 +80,7 @@ pub(crate) fn params(input: TokenStream) -> Result<TokenStream> {
             Some(value) => (quote!(#value).to_string().replace(' ', ""), quote!(::std::option::Option::Some(#value))),
         };
         let local = format_ident!("field_{}", field_name);
-        schema.push(quote! { .param::<#ty>(#field_name, #description, #json) });
+        schema.push(quote! { .param::<#ty>(#field_name, #description, #unit, #json) });
         reads.push(quote! { let #local = reader.take::<#ty>(#field_name, #value); });
         idents.push(quote! { #ident: #local? });
     }
@@ -131,6 +132,7 @@ fn attribute(field: &Field, attribute: &str, key: &str) -> Result<Option<Expr>> 
             match meta.path.get_ident().map(ToString::to_string).as_deref() {
                 Some(name) if name == key => found = Some(meta.value),
                 Some("name" | "unit") if attribute == "record" => {}
+                Some("default" | "unit") if attribute == "param" => {}
                 _ => return Err(Error::new_spanned(meta.path, format!("unknown, expected {key}"))),
             }
         }

@@ -20,7 +20,8 @@ pub fn emits(input: TokenStream) -> TokenStream {
 }
 
 /// Reads parameters into a struct with named fields: `f64`, `i64`, `u32`, `bool`, `String`, `Vec` or `Option` of
-/// these. Doc comments become descriptions; `#[param(default = 4.0)]` gives a default.
+/// these. Doc comments become descriptions; `#[param(default = 4.0, unit = "Cel")]`
+/// gives a default and a unit (UCUM), which gateways show.
 #[proc_macro_derive(Params, attributes(param))]
 pub fn params(input: TokenStream) -> TokenStream {
     finish(derive::params(input.into()))

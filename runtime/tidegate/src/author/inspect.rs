@@ -65,8 +65,22 @@ pub fn inspect(file: &Path) -> Result<Inspected, String> {
     })
 }
 
+impl Parameter {
+    /// What a person writes for it: `number, in Cel, needed: What it does`.
+    pub fn told(&self) -> String {
+        let unit = self.unit.as_ref().map(|unit| format!(", in {unit}")).unwrap_or_default();
+        let given = match (&self.default, self.required) {
+            (Some(default), _) => format!(", default {default}"),
+            (None, true) => ", needed".into(),
+            (None, false) => String::new(),
+        };
+        let help = if self.help.is_empty() { String::new() } else { format!(": {}", self.help) };
+        format!("{}{unit}{given}{help}", self.r#type)
+    }
+}
+
 /// The parameters a JSON Schema names; none where it is no schema.
-fn params(schema: &str) -> Vec<Parameter> {
+pub fn params(schema: &str) -> Vec<Parameter> {
     let schema: Value = serde_json::from_str(schema).unwrap_or_default();
     let text = |value: &Value, key: &str| value[key].as_str().map(str::to_string);
     let is_required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));

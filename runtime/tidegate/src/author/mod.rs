@@ -10,7 +10,7 @@ mod trials;
 pub use bench::{BenchOptions, Measured, bench};
 pub use build::{Built, build};
 pub use cases::{Case, Cases};
-pub use inspect::{Inspected, Parameter, inspect};
+pub use inspect::{Inspected, Parameter, inspect, params};
 pub use new::{NewOptions, new};
 pub use trials::{Verdict, run};
 
