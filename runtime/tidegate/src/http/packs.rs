@@ -107,10 +107,13 @@ fn pack(shared: Shared, make: impl FnOnce(&dyn Store, Pieces) -> Result<(), Stri
     };
     let store = shared.view.store();
     tokio::task::spawn_blocking(move || {
+        // Until the permit is given back the pack has no end: who has it whole may ask for the next.
+        let open = pieces.sender.clone();
         if let Err(reason) = make(&*store, pieces) {
             tracing::warn!(reason, "a pack of the store broke off");
         }
         drop(permit);
+        drop(open);
     });
     let body = futures::stream::unfold(receiver, |mut receiver| async {
         let piece: Bytes = receiver.recv().await?;
