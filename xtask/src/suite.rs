@@ -1,4 +1,4 @@
-//! `cargo xtask test`: lints, every test, the fuzz targets for a minute each, then one closing line.
+//! `cargo xtask test`: lints, every test, the fuzz targets for 50 s each, then one closing line.
 
 use crate::checkout::Checkout;
 use crate::step::{Outcome, Steps, execute};
@@ -13,7 +13,7 @@ pub struct Options {
     #[arg(long)]
     skip_lints: bool,
     /// How long each fuzz target runs; 0 leaves them out, as a filter does
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 50)]
     fuzz_seconds: u32,
     /// Run only tests whose name contains one of these
     filter: Vec<String>,

@@ -9,9 +9,12 @@ mod allocation;
 mod block;
 mod bytes;
 mod config;
+mod custody;
 mod decode;
 mod framing;
 mod guest;
+mod listener;
+mod talk;
 
 use allocation::Counting;
 
@@ -43,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "decode", run: decode::run },
     Target { name: "config", run: config::run },
     Target { name: "guest", run: guest::run },
+    Target { name: "listener", run: listener::run },
 ];
 
 /// The target of a name.

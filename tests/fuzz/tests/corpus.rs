@@ -71,3 +71,8 @@ fn configurations_are_taken_or_every_problem_has_its_place() {
 fn replies_of_plugins_are_sound_or_faults() {
     replay("guest");
 }
+
+#[test]
+fn whatever_is_said_to_the_listener_it_answers_mqtt_and_keeps_what_it_acknowledged() {
+    replay("listener");
+}

@@ -47,6 +47,8 @@ const TESTS_MAY_SLEEP: &[(&str, &str)] = &[
     ("tests/src/bin/demo/events.rs", "the times of a scripted demo"),
     ("tests/tests/simulation/world.rs", "virtual time"),
     ("tests/tests/simulation/port.rs", "virtual time"),
+    ("tests/fuzz/src/custody.rs", "virtual time"),
+    ("tests/fuzz/src/listener.rs", "virtual time"),
 ];
 
 #[test]
