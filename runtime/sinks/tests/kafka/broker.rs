@@ -55,6 +55,8 @@ impl Broker {
         let (port, controller) = (free_port(), free_port());
         let properties = include_str!("../../../../tests/kafka/server.properties")
             .replace("@PORT@", &port.to_string())
+            .replace("@FAR@", &free_port().to_string())
+            .replace("@LINK@", &free_port().to_string())
             .replace("@CONTROLLER@", &controller.to_string())
             .replace("@LOG@", &folder.path().join("data").display().to_string());
         let file = folder.path().join("server.properties");

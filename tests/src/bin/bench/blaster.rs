@@ -55,6 +55,9 @@ impl Blaster {
     }
 }
 
+/// Without it the subscriber takes the connection for dead.
+const PINGRESP: [u8; 2] = [0xd0, 0];
+
 fn serve(stream: TcpStream, readings: u64, qos: u8, a_second: Option<u64>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::with_capacity(64 * 1024, stream.try_clone()?);
@@ -78,7 +81,7 @@ fn serve(stream: TcpStream, readings: u64, qos: u8, a_second: Option<u64>) -> st
     // Until the subscriber leaves: answers to pings keep it.
     while let Ok((kind, _)) = packet(&mut reader) {
         if kind >> 4 == 12 {
-            writer.write_all(&[0xd0, 0])?;
+            writer.write_all(&PINGRESP)?;
         }
     }
     Ok(())
@@ -119,6 +122,9 @@ impl Sending {
             } else if sent == readings || sent == acked + self.window {
                 let (kind, _) = packet(reader)?;
                 acked += u64::from(kind >> 4 == 4);
+                if kind >> 4 == 12 {
+                    writer.write_all(&PINGRESP)?;
+                }
             }
         }
         Ok(())
