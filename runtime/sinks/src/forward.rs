@@ -230,7 +230,11 @@ impl Sink {
             return Ok(false);
         }
         self.reporter.delivering();
-        let Settled::Done { refused } = self.settle(&request).await? else { return Ok(false) };
+        let Settled::Done { refused } = self.settle(&request).await? else {
+            // What broke it off may come to nothing (a replay that is refused): the request is still to be made.
+            self.tracks[track].read_again(lane);
+            return Ok(false);
+        };
         self.reporter.settled(request.len() - refused.len(), refused.len());
         self.tracks[track].done(lane, next, (bytes, request.len()));
         let standing = self.tracks[track].standing();

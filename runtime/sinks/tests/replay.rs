@@ -118,6 +118,25 @@ async fn a_replay_begins_while_the_upstream_fails_and_what_was_in_hand_comes_onc
 }
 
 #[tokio::test]
+async fn a_replay_that_is_refused_while_the_upstream_fails_costs_nothing_of_what_was_in_hand() {
+    let site = filled(10).await;
+    let (calls, up) = (Notes::new(), Arc::new(AtomicBool::new(true)));
+    let flag = up.clone();
+    let rule = move |_: &Call| if flag.load(SeqCst) { Delivery::Delivered } else { retry("HTTP 503") };
+    let mut sink = site.run(Script::new(&calls, rule), LARGE);
+    sink.settled(10).await;
+    up.store(false, SeqCst);
+    site.append(10..20).await;
+    sink.until(|s| s.state == State::Waiting).await;
+    let other = vec![Replay { partition: 3, from: 0, to: None, rate: None }];
+    assert!(sink.handle.replay(other).await.unwrap_err().contains("no partition 3"));
+    up.store(true, SeqCst);
+    site.append(20..30).await;
+    finish(&site, sink).await;
+    assert_eq!(delivered(&calls), (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn fresh_records_go_beside_a_paced_replay_which_is_cut_into_seconds() {
     let site = filled(200).await;
     let calls = Notes::new();
