@@ -65,8 +65,9 @@ fn log(mut store: StoreContextMut<'_, Context>, (level, message): (Level, WasmSt
     if !said.has_room(log_limits) {
         return Ok(());
     }
-    let message: String = message.to_str(&store)?.chars().take(TEXT_BYTES_MAX).collect();
+    let text = message.to_str(&store)?;
+    let (bytes, message) = (text.len(), text.chars().take(TEXT_BYTES_MAX).collect::<String>());
     let Context { said, log_limits, .. } = store.data_mut();
-    said.push(level, &message, log_limits);
+    said.push(level, &message, bytes, log_limits);
     Ok(())
 }

@@ -8,6 +8,8 @@ use tidegate_record::Clock as _;
 use wasmtime::component::{ComponentType, Lift};
 
 const MINUTE_US: i64 = 60_000_000;
+/// A message longer than this is a call's last: the host reads all of it, in time no deadline counts.
+const READ_BYTES_MAX: usize = 16 * TEXT_BYTES_MAX;
 
 /// How much a line matters, by the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
@@ -41,12 +43,25 @@ impl Said {
         has
     }
 
-    pub(crate) fn push(&mut self, level: Level, message: &str, limits: &LogLimits) {
+    /// Keeps a line, the beginning of a message of `message_bytes`.
+    pub(crate) fn push(&mut self, level: Level, message: &str, message_bytes: usize, limits: &LogLimits) {
         let room = limits.call_bytes.saturating_sub(self.bytes);
         let (line, whole) = line(message, TEXT_BYTES_MAX.min(room));
         self.bytes += if whole || room > TEXT_BYTES_MAX { line.len() } else { room };
         self.lines.push((level, line));
+        // Reading it took the host's time, whatever was kept of it.
+        if message_bytes > READ_BYTES_MAX {
+            self.bytes = limits.call_bytes;
+        }
     }
+}
+
+/// Ends a line, or turns the direction of what follows round.
+fn reorders(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// One line of at most `bytes_max` bytes, and whether it is the whole of it: what a terminal or another line's reader would
@@ -55,7 +70,7 @@ fn line(message: &str, bytes_max: usize) -> (String, bool) {
     let mut line = String::new();
     for character in message.chars() {
         let begin = line.len();
-        match character.is_control() || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}') {
+        match character.is_control() || reorders(character) {
             true => write!(line, "{}", character.escape_default()).unwrap_or_default(),
             false => line.push(character),
         }
@@ -133,6 +148,7 @@ mod tests {
     #[test]
     fn a_line_is_one_line_and_bounded() {
         assert_eq!(line("a\nb\u{1b}[31mc\u{202e}d é", 100), ("a\\nb\\u{1b}[31mc\\u{202e}d é".into(), true));
+        assert_eq!(line("a\u{2066}b\u{200f}", 100), ("a\\u{2066}b\\u{200f}".into(), true));
         assert_eq!(line("aaé", 3), ("aa".into(), false));
         assert_eq!(line("aa\n", 3), ("aa".into(), false));
         assert_eq!(line("", 0), (String::new(), true));
@@ -144,11 +160,22 @@ mod tests {
         let mut said = Said::default();
         for message in ["abcd", "efgh", "ijkl"] {
             if said.has_room(&limits) {
-                said.push(Level::Info, message, &limits);
+                said.push(Level::Info, message, message.len(), &limits);
             }
         }
         assert_eq!(said.lines, [(Level::Info, "abcd".to_string()), (Level::Info, "ef".to_string())]);
         assert_eq!((said.bytes, said.dropped), (6, 1));
+    }
+
+    #[test]
+    fn a_message_that_takes_long_to_read_is_a_calls_last() {
+        let limits = LogLimits::default();
+        let mut said = Said::default();
+        said.push(Level::Info, "short", READ_BYTES_MAX, &limits);
+        assert!(said.has_room(&limits));
+        said.push(Level::Info, "the beginning of a long one", READ_BYTES_MAX + 1, &limits);
+        assert!(!said.has_room(&limits));
+        assert_eq!(said.lines.len(), 2);
     }
 
     #[test]

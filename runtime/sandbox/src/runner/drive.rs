@@ -66,6 +66,8 @@ impl Runner {
     /// One call. On a fault the instance is dropped.
     fn attempt<W: Work>(&mut self, work: &W, range: Range<usize>) -> Result<Result<W::Out, Fault>, Halted> {
         let mut guest = self.take_guest()?;
+        // What it said while it was set up, however this call ends.
+        self.logger.pass(guest.said(), &self.setup.plugin.label, &self.meters);
         let began = CLOCK.boot();
         guest.at(Some(self.arrival));
         let outcome = work.call(&mut guest, &self.setup, range.clone());

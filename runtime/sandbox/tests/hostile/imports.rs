@@ -183,3 +183,14 @@ fn the_clock_says_nothing_where_no_batch_is_at_hand() {
     let ConfigureError::Fault(fault) = error else { panic!("{error}") };
     says(fault, &["plugin hostile 1.0.0: bad_reply: asked for the clock where no batch is at hand"]);
 }
+
+#[test]
+fn what_was_said_while_it_was_configured_is_passed_on_however_the_first_call_ends() {
+    let rows = "(if (call $any (local.get $rows) (local.get $columns) (f64.const 13)) (then (unreachable)))
+        (call $keep_all (local.get $rows))";
+    let mut guest = talker(rows);
+    guest.configure = format!("(call $say) {}", guest.configure);
+    let mut runner = guest.runner_limited(&granted());
+    runner.keep(Input::of(&batch(&[1.0, 13.0, 1.0]))).expect("one record faults");
+    assert_eq!(lines(&runner), (1, 0));
+}
