@@ -266,6 +266,17 @@ impl Sink {
         let (bytes_max, live) = self.cutting;
         self.tracks = self.cursors.tracks(self.upstream.keyed(), bytes_max, live);
         (0..self.tracks.len()).for_each(|track| self.stands(track));
+        for asked in replays {
+            // Until the cursor stood there, the store was free to let it go.
+            let Some(track) = self.tracks.iter().find(|t| t.partition().number == asked.partition) else { continue };
+            let first = self.store.start(track.partition())?;
+            if asked.from < first.0 {
+                return Ok(Err(format!(
+                    "what was before offset {} went meanwhile; from there on it comes again",
+                    first.0
+                )));
+            }
+        }
         Ok(Ok(()))
     }
 

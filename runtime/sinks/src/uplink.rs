@@ -201,7 +201,9 @@ impl Uplink {
             let mut commit = Commit::by(&meter.session);
             commit.state = Some(serde_json::to_vec(&reservation).unwrap_or_default());
             commit.hurry = true;
+            // Whoever breaks this off has not reserved: what was taken is spent, and the next reserves it.
             self.save(commit).await?;
+            locked(&meter.budget).reserve(&reservation);
         }
         Ok(Some(hour))
     }

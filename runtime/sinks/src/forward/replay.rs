@@ -48,6 +48,11 @@ impl Replaying {
     pub(super) fn has(&self, at: Position) -> bool {
         (self.from..self.to).contains(&at.0)
     }
+
+    /// Whether some of the positions from `from` to before `to` are part of it.
+    pub(super) fn overlaps(&self, from: Position, to: Position) -> bool {
+        self.from < to.0 && from.0 < self.to
+    }
 }
 
 /// Where a sink that no gateway runs stands after a replay was asked for: its cursor, and its small state. `state` is the

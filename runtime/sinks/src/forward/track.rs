@@ -76,7 +76,7 @@ impl Track {
             if *begin > from {
                 let span = lane(from).until(*begin);
                 // As many as go in a second, the same ones after a restart.
-                let rate = standing.replay.filter(|replay| replay.has(from)).and_then(|replay| replay.rate);
+                let rate = standing.replay.filter(|r| r.overlaps(from, *begin)).and_then(|replay| replay.rate);
                 lanes.push(rate.into_iter().fold(span, |span, rate| span.of_records(rate.get() as usize)));
             }
             from = from.max(*end);

@@ -56,10 +56,15 @@ impl Budget {
     pub(super) fn take(&mut self, bytes: u64, now: i64) -> Option<Reservation> {
         self.turn(now);
         self.spent += bytes;
-        (self.spent > self.reserved).then(|| {
-            self.reserved = self.spent + self.per_hour / AHEAD;
-            Reservation { hour: self.hour, reserved: self.reserved }
-        })
+        (self.spent > self.reserved)
+            .then(|| Reservation { hour: self.hour, reserved: self.spent + self.per_hour / AHEAD })
+    }
+
+    /// A reservation is durable: so much may be sent without another.
+    pub(super) fn reserve(&mut self, reservation: &Reservation) {
+        if reservation.hour == self.hour {
+            self.reserved = reservation.reserved;
+        }
     }
 
     /// The hour that bytes are taken of now.
@@ -122,6 +127,7 @@ mod tests {
                 continue;
             }
             if let Some(reservation) = budget.take(500, crash) {
+                budget.reserve(&reservation);
                 durable = Some(reservation);
             }
             sent += 500;
@@ -130,9 +136,18 @@ mod tests {
     }
 
     #[test]
+    fn a_reservation_that_was_not_kept_is_made_again_by_the_next() {
+        let mut budget = Budget::new(64_000, None, 0);
+        assert!(budget.take(100, 0).is_some(), "whoever took it is gone before it is durable");
+        let again = budget.take(100, 0);
+        assert!(again.is_some_and(|reservation| reservation.reserved > 200), "{again:?}");
+    }
+
+    #[test]
     fn a_reservation_is_made_for_a_little_more_so_that_not_every_request_waits_for_one() {
         let mut budget = Budget::new(64_000, None, 0);
-        let reservations = (0..100).filter(|_| budget.take(100, 0).is_some()).count();
+        let mut reserves = || budget.take(100, 0).map(|reservation| budget.reserve(&reservation)).is_some();
+        let reservations = (0..100).filter(|_| reserves()).count();
         assert!((5..=12).contains(&reservations), "{reservations} for 100 requests");
     }
 

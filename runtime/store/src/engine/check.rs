@@ -34,7 +34,12 @@ impl Inner {
             // What does not decode is told as a problem.
             ends.insert((key.stream, key.partition), decode::<Counters>(value).map_or(u64::MAX, |c| c.next));
         }
-        let stood = |key: Key| ends.get(&(key.stream, key.partition)).is_none_or(|end| key.offset < *end);
+        let declared = self.declared()?;
+        let stood = |key: Key| match ends.get(&(key.stream, key.partition)) {
+            Some(end) => key.offset < *end,
+            // A stream that had no record yet has no counters. One without them that nobody writes to is damaged.
+            None => declared.by_id(key.stream, key.partition).is_none(),
+        };
         let report = verify::of(&Kept(small), |visit| {
             let (mut from, to) = Key::all(Kind::Block);
             loop {

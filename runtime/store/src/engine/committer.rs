@@ -11,7 +11,7 @@ use crate::api::Error;
 use crate::block::Encoder;
 use crate::keys::{Key, Kind};
 use crate::medium::value;
-use crate::values::{Meta, decode};
+use crate::values::{Counters, Meta, decode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -134,10 +134,22 @@ impl Committer {
         inner.medium.renew()?;
         let meta = value(&*inner.medium, Key::only(Kind::Meta))?.ok_or("it was opened anew, and is empty")?;
         let number = decode::<Meta>(&meta)?.number;
-        if number == self.number {
-            return Ok(());
+        if number != self.number {
+            return Err(format!("it was opened anew and found as of commit {number} instead of {}", self.number));
         }
-        Err(format!("it was opened anew and found as of commit {number} instead of {}", self.number))
+        // Two groups may bear one number: the ends tell them apart.
+        let declared = inner.declared().map_err(|error| error.to_string())?;
+        for index in 0..declared.wakers.len() {
+            let (stream, partition) = declared.of(index);
+            let found = value(&*inner.medium, Key::new(Kind::Counters, stream.id, partition, 0))?;
+            let found = found.map(|bytes| decode::<Counters>(&bytes)).transpose()?.unwrap_or_default().next;
+            let end = inner.lock().partitions[index].counters.next;
+            if found != end {
+                let name = &stream.name;
+                return Err(format!("it was opened anew and {name}/{partition} ends at {found} instead of {end}"));
+            }
+        }
+        Ok(())
     }
 
     /// Waits for a group that is due. `None` when the store is closed and nothing is staged.
@@ -202,7 +214,7 @@ impl Core {
 
 impl Inner {
     /// Writes the ticks whose time has come.
-    fn stage_ticks(&self, core: &mut Core) {
+    pub(super) fn stage_ticks(&self, core: &mut Core) {
         let Ok(declared) = self.declared() else { return };
         let now = core.arrival.now(&*self.options.clock);
         for partition in 0..core.partitions.len() {

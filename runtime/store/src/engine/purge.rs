@@ -12,10 +12,20 @@ pub(super) struct Purging {
     pub(super) partition: usize,
     /// Blocks that end at or before this offset go.
     pub(super) before: u64,
+    /// Also what a reader still needs.
+    pub(super) held: bool,
     /// Records that have gone.
     pub(super) count: u64,
     /// There is nothing more to purge.
     pub(super) through: bool,
+}
+
+impl Purging {
+    /// Blocks that end at or before this go, where readers need everything from `hold` on: one may have gone back since
+    /// it was asked for.
+    pub(super) fn end(&self, hold: u64) -> u64 {
+        if self.held { self.before } else { self.before.min(hold) }
+    }
 }
 
 impl Inner {
@@ -30,7 +40,7 @@ impl Committer {
     fn purge(&mut self, partition: usize, before: u64, held: bool) -> Result<u64, Error> {
         self.held_off("nothing was given up")?;
         self.may_purge(partition, before, held)?;
-        self.purging = Some(Purging { partition, before, count: 0, through: false });
+        self.purging = Some(Purging { partition, before, held, count: 0, through: false });
         let done = loop {
             match self.purge_some() {
                 Ok(true) => break Ok(()),
@@ -63,6 +73,7 @@ impl Committer {
         let declared = inner.declared()?;
         let mut core = inner.lock();
         core.writable()?;
+        inner.stage_ticks(&mut core);
         core.watch_clock(&*inner.options.clock);
         let group = Group::take(&mut core, declared);
         drop(core);

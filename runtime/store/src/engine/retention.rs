@@ -169,7 +169,11 @@ impl Committer {
             retention: &stream.retention,
             readerless: stream.readers.is_empty(),
             cap,
-            purge: self.purging.as_ref().filter(|purging| purging.partition == index).map_or(0, |p| p.before),
+            purge: self
+                .purging
+                .as_ref()
+                .filter(|purging| purging.partition == index)
+                .map_or(0, |p| p.end(partition.hold)),
             drops: match stream.retention.when_full {
                 WhenFull::Block => false,
                 WhenFull::DropOldest => true,

@@ -37,8 +37,9 @@ use std::time::Duration;
 
 /// sled's page cache. Its resident memory grows with it; reads that matter are served from the tails.
 const CACHE_BYTES: u64 = 8 << 20;
-/// How long sled's own lock may linger after an earlier store in this process was closed.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long sled's own lock may linger after an earlier store in this process was closed: its threads may still be writing,
+/// to a card that is slow.
+const LINGER: Duration = Duration::from_secs(60);
 const LINGER_STEP: Duration = Duration::from_millis(10);
 
 /// The store on disk.

@@ -282,7 +282,11 @@ fn a_store_that_does_not_open_when_it_is_renewed_is_poisoned_and_nothing_is_lost
     let batch = Arc::new(builder.finish());
     let mut durable = 1;
     let poisoned = (0..1_000).find_map(|_| {
-        let mut commit = Commit::by(&store.attach("source/s").ok()?);
+        let session = match store.attach("source/s") {
+            Ok(session) => session,
+            Err(error) => return Some(error.to_string()),
+        };
+        let mut commit = Commit::by(&session);
         commit.appends.push(Append { stream: "a".into(), batch: batch.clone() });
         commit.hurry = true;
         match store.commit(commit).map(wait) {

@@ -3,7 +3,7 @@
 
 use super::{Shared, refusal};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ pub(super) async fn may_change(State(shared): State<Shared>, request: Request, n
 /// to web pages, whose browser says where they are from.
 fn turned_away(access: &Access, request: &Request) -> Option<Response> {
     let text = |name| request.headers().get(name).map(HeaderValue::as_bytes);
-    if !is_own(text(header::ORIGIN), text(header::HOST)) {
+    if is_a_page(request) {
         let reason = "this changes the store, and comes from a web page of another place (Origin): it is refused";
         return Some(refusal(StatusCode::FORBIDDEN, reason));
     }
@@ -74,6 +74,23 @@ fn turned_away(access: &Access, request: &Request) -> Option<Response> {
         }
     }
     None
+}
+
+/// Refuses web pages: while a store is copied or checked nothing is deleted.
+pub(super) async fn no_page(request: Request, next: Next) -> Response {
+    if is_a_page(&request) {
+        let reason = "this keeps the store from deleting, and comes from a web page of another place: it is refused";
+        return refusal(StatusCode::FORBIDDEN, reason);
+    }
+    next.run(request).await
+}
+
+/// Whether a request comes from a web page of another place, by what its browser says.
+fn is_a_page(request: &Request) -> bool {
+    let text = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    !is_own(text(header::ORIGIN), text(header::HOST))
+        || site.is_some_and(|site| site != b"same-origin" && site != b"none")
 }
 
 /// Whether a request is from no web page, or from one that this very address gave.

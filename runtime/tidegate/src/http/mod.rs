@@ -22,7 +22,7 @@ pub use serve::{Limits, serve, serve_within};
 use crate::readiness::Ready;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde_json::json;
@@ -61,6 +61,10 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/streams/{name}/purge", post(edits::purge))
         .route("/api/v1/sinks/{name}/replay", post(edits::replay))
         .layer(from_fn_with_state(shared.clone(), guard::may_change));
+    let copies = Router::new()
+        .route("/api/v1/store/backup", get(packs::backup))
+        .route("/api/v1/store/verify", get(packs::verify))
+        .layer(from_fn(guard::no_page));
     Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
@@ -69,11 +73,10 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/status", get(probes::status))
         .route("/api/v1/ledger", get(shown::ledger))
         .route("/api/v1/streams", get(shown::all))
-        .route("/api/v1/store/backup", get(packs::backup))
-        .route("/api/v1/store/verify", get(packs::verify))
         .route("/api/v1/streams/{name}/blocks", get(packs::blocks))
         .route("/api/v1/streams/{name}/tap", get(tap::tap))
         .merge(changes)
+        .merge(copies)
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: see /api/v1/status") })
         .layer(from_fn_with_state(shared.clone(), guard::guard))
         .with_state(shared)

@@ -82,3 +82,19 @@ async fn a_check_beside_work_tells_what_it_found() {
     let readings = partitions.iter().find(|p| p["stream"] == "readings").unwrap();
     assert_eq!((&readings["records"], &readings["appended"]), (&json!(100), &json!(100)));
 }
+
+#[tokio::test]
+async fn a_web_page_of_another_place_cannot_keep_the_store_from_deleting() {
+    let served = served(Limits::default()).await;
+    served.append(0..10).await;
+    for path in ["/api/v1/store/verify", "/api/v1/store/backup"] {
+        for page in
+            ["Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n", "Origin: http://evil.example\r\n"]
+        {
+            let answer = served.send("GET", path, &format!("Host: localhost\r\n{page}")).await.answer().await;
+            assert_eq!(answer.status, 403, "{path} {page}: {answer:?}");
+        }
+    }
+    let own = "Host: localhost\r\nSec-Fetch-Site: same-origin\r\n";
+    assert_eq!(served.send("GET", "/api/v1/store/verify", own).await.answer().await.status, 200);
+}
