@@ -9,6 +9,9 @@ use super::properties::{self, Properties};
 use super::reader::{Reader, varint};
 pub(super) use crate::mqtt::Qos;
 
+/// Most filters of a SUBSCRIBE or UNSUBSCRIBE: its answer has a byte for each.
+const FILTERS_MAX: usize = 1024;
+
 /// The protocol a device speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
@@ -211,9 +214,8 @@ fn subscribe<'a>(mut body: Reader<'a>, v5: bool) -> Result<Packet<'a>, End> {
     }
     let mut filters = 0;
     while !body.is_empty() {
-        body.text()?;
+        filters = filter(&mut body, filters)?;
         body.u8()?;
-        filters += 1;
     }
     if filters == 0 { Err(End::Protocol("SUBSCRIBE to nothing")) } else { Ok(Packet::Subscribe { id, filters }) }
 }
@@ -225,8 +227,18 @@ fn unsubscribe<'a>(mut body: Reader<'a>, v5: bool) -> Result<Packet<'a>, End> {
     }
     let mut filters = 0;
     while !body.is_empty() {
-        body.text()?;
-        filters += 1;
+        filters = filter(&mut body, filters)?;
     }
     if filters == 0 { Err(End::Protocol("UNSUBSCRIBE from nothing")) } else { Ok(Packet::Unsubscribe { id, filters }) }
+}
+
+/// Reads one filter more than `before`, and gives how many that makes.
+fn filter(body: &mut Reader<'_>, before: usize) -> Result<usize, End> {
+    if body.text()?.is_empty() {
+        return Err(End::Protocol("a topic filter that is empty"));
+    }
+    if before == FILTERS_MAX {
+        return Err(End::Protocol("more than 1024 topic filters in one packet"));
+    }
+    Ok(before + 1)
 }

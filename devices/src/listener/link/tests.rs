@@ -251,6 +251,39 @@ fn whoever_subscribes_is_told_that_this_is_no_broker() {
 }
 
 #[test]
+fn an_answer_to_filters_is_small() {
+    for connect in [connect_v311("a"), connect_v5("b")] {
+        let v5 = connect[8] == 5;
+        // SUBSCRIBE or UNSUBSCRIBE with as many filters.
+        let asks = |first: u8, filter: &str, count: usize| {
+            let options: &[u8] = if first == 0x82 { &[1] } else { &[] };
+            let filters = [&text(filter), options].concat().repeat(count);
+            let body = [&[0, 1][..], if v5 { &[0] } else { &[] }, &filters].concat();
+            let mut packet = vec![first];
+            crate::leb128::put(&mut packet, body.len() as u64);
+            [packet, body].concat()
+        };
+        for first in [0x82, 0xa2] {
+            let mut desk = Desk::new(Options::default());
+            let mut link = desk.device(&connect);
+            let (out, turn) = desk.turn(&mut link, &asks(first, "t", 1024));
+            assert!(out.len() < 1100 && turn == Turn::Reads, "{} {turn:?}", out.len());
+            ends_at_once(&connect, &asks(first, "t", 1025), "more than 1024 topic filters in one packet");
+            ends_at_once(&connect, &asks(first, "", 1), "a topic filter that is empty");
+        }
+    }
+}
+
+/// That a packet is against the protocol, and not answered.
+fn ends_at_once(connect: &[u8], bytes: &[u8], what: &'static str) {
+    let mut desk = Desk::new(Options::default());
+    let mut link = desk.device(connect);
+    let now = desk.now();
+    assert_eq!(link.turn(&mut desk.stock, bytes, now).1, Turn::Ends(End::Protocol(what)));
+    assert!(link.out.is_empty());
+}
+
+#[test]
 fn a_topic_nobody_takes_in_is_refused_or_set_aside() {
     let mut desk = Desk::new(Options { topics: vec!["sensors/+".into()], ..Options::default() });
     let mut v5 = desk.device(&connect_v5("b"));
