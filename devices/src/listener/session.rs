@@ -164,12 +164,11 @@ impl Session {
                 self.held.retain(|_, held| held.qos_2 || held.stamp > self.connection);
             }
         }
+        self.unreleased = self.unreleased_with(sent);
         self.stamp += 1;
         let stamp = self.stamp;
         let held = Held { hash: sent.hash, parcel, stamp, qos_2: sent.qos_2, stage: Stage::Taken };
-        let before = self.held.insert(sent.id, held);
-        self.unreleased -= usize::from(before.is_some_and(|held| held.is_unreleased()));
-        self.unreleased += usize::from(sent.qos_2);
+        self.held.insert(sent.id, held);
         self.under_way += 1;
         self.answers.push_back(Answer { kind: sent.kind(), id: sent.id, code: 0, parcel: answer_after, stamp });
     }
@@ -252,6 +251,12 @@ impl Session {
     /// QoS 2 messages whose PUBREL has not come.
     pub fn unreleased(&self) -> usize {
         self.unreleased
+    }
+
+    /// The same, once `sent` is on the list: it may stand in the place of another.
+    pub fn unreleased_with(&self, sent: Sent) -> usize {
+        let replaced = self.held.get(&sent.id).is_some_and(Held::is_unreleased);
+        self.unreleased + usize::from(sent.qos_2) - usize::from(replaced)
     }
 
     /// Whether the device waits for a commit: its whole window, of at most `told` messages, waits for one.

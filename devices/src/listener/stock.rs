@@ -165,15 +165,17 @@ impl Stock {
         if version == Version::V5 && session.is_over(self.receive_max) {
             return Err(End::Quota);
         }
-        if session.unreleased() >= UNRELEASED_MAX.max(self.receive_max) {
-            return Err(End::Protocol("too many QoS 2 messages without their PUBREL"));
-        }
         if !self.hand.admits(payload.len()) {
             return Ok(Taken::NoRoom);
         }
         if session.arrive(sent)? == Arrival::Again {
             self.redelivered += 1;
             return Ok(Taken::Yes);
+        }
+        // Not for what comes again: it comes before its PUBREL may.
+        let unreleased = session.unreleased_with(sent);
+        if unreleased > session.unreleased() && unreleased > UNRELEASED_MAX.max(self.receive_max) {
+            return Err(End::Protocol("too many QoS 2 messages without their PUBREL"));
         }
         let expected = self.topics.take(topic);
         if !expected && version == Version::V5 {

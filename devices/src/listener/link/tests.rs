@@ -327,6 +327,34 @@ fn a_device_that_releases_without_end_is_not_read_on() {
 }
 
 #[test]
+fn a_device_at_the_bound_of_qos_2_may_send_again_but_nothing_more() {
+    const MAX: u16 = 4_096;
+    for connect in [connect_v311("a"), connect_v5("b")] {
+        let v5 = connect[8] == 5;
+        let mut desk = Desk::new(Options { receive_max: MAX, ..Options::default() });
+        let mut link = desk.device(&connect);
+        let mut messages: Vec<_> = (1..=MAX).map(|id| publish(2, id, "t", READING, v5)).collect();
+        assert!(!matches!(desk.turn(&mut link, &messages.concat()).1, Turn::Ends(_)));
+        assert_eq!(records(&desk.commit()), usize::from(MAX));
+        let gone = desk.now();
+        link.end(&mut desk.stock, &End::Gone("cut".into()), gone);
+        let mut link = desk.device(&connect);
+        messages.iter_mut().for_each(|message| message[0] |= 0x08);
+        let (out, turn) = desk.turn(&mut link, &messages.concat());
+        assert_eq!((out.len(), turn), (usize::from(MAX) * 4, Turn::Reads), "PUBREC of each");
+        assert_eq!(records(&desk.commit()), 0);
+        if !v5 {
+            assert_eq!(desk.turn(&mut link, &publish(1, MAX + 1, "t", READING, v5)).1, Turn::Reads);
+            let end = End::Protocol("too many QoS 2 messages without their PUBREL");
+            assert_eq!(desk.turn(&mut link, &publish(2, MAX + 2, "t", READING, v5)).1, Turn::Ends(end));
+        }
+        // A device that has lost its memory uses an id for another message.
+        let mut link = desk.device(&connect);
+        assert_eq!(desk.turn(&mut link, &publish(2, 1, "t", "another", v5)).1, Turn::Reads);
+    }
+}
+
+#[test]
 fn who_waits_for_room_is_rung_when_a_parcel_is_made() {
     let mut desk = Desk::new(Options::default());
     let mut link = desk.device(&connect_v311("a"));
