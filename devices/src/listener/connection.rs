@@ -69,6 +69,8 @@ struct Connection<S> {
     large: Option<OwnedSemaphorePermit>,
     /// The device is gone, and until when the rest of what it sent is waited with.
     gone: Option<(Instant, End)>,
+    /// Nobody reads answers any more: none is written, and none counts as written.
+    deaf: bool,
 }
 
 /// Serves a connection until its end.
@@ -92,7 +94,7 @@ pub(super) async fn serve_over<S: AsyncRead + AsyncWrite + Unpin>(stream: S, pee
     let bell = Bell::default();
     let link = Link::new(context.options.clone(), bell.clone());
     let (input, heard) = (BytesMut::new(), Instant::now());
-    let mut connection = Connection { stream, context, link, bell, input, heard, large: None, gone: None };
+    let mut connection = Connection { stream, context, link, bell, input, heard, large: None, gone: None, deaf: false };
     let end = connection.run().await;
     connection.close(&end, peer).await;
 }
@@ -101,12 +103,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(&mut self) -> End {
         loop {
             let turn = self.turn();
-            let written = self.write(WRITE_MAX).await;
-            let waited = match (turn, written) {
-                (Turn::Ends(end), _) | (_, Err(end)) => return end,
-                (Turn::Unread, Ok(())) => Ok(()),
-                (Turn::Reads, Ok(())) => self.read().await,
-                (Turn::Waits, Ok(())) => self.wait().await,
+            if let Err(end) = self.write(WRITE_MAX).await
+                && !self.goes_on_deaf(&end)
+            {
+                return if let Turn::Ends(end) = turn { end } else { end };
+            }
+            let waited = match turn {
+                Turn::Ends(end) => return end,
+                Turn::Unread => Ok(()),
+                Turn::Reads => self.read().await,
+                Turn::Waits => self.wait().await,
             };
             if let Err(end) = waited {
                 return end;
@@ -140,8 +146,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         turn
     }
 
+    /// An answer could not be written: whether what the device sent before it was gone is taken all the same.
+    fn goes_on_deaf(&mut self, end: &End) -> bool {
+        if self.gone.is_none() && matches!(end, End::Gone(_)) && !self.input.is_empty() {
+            self.gone = Some((Instant::now() + GONE_MAX, end.clone()));
+        }
+        self.deaf = self.gone.is_some();
+        self.deaf
+    }
+
     async fn write(&mut self, within: Duration) -> Result<(), End> {
-        if self.link.out.is_empty() {
+        if self.link.out.is_empty() || self.deaf {
+            self.link.out.clear();
             return Ok(());
         }
         let mut out = std::mem::take(&mut self.link.out);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::commits::Stock as _;
 use crate::hand::Hand;
 use crate::listener::sessions::Sessions;
 use crate::{DecodeOptions, Decoder, Parcel, Receipt, Refusal};
@@ -7,6 +8,7 @@ use futures::future::BoxFuture;
 use std::pin::pin;
 use tidegate_record::{Field, Scalar, Schema, Wall};
 use tokio::io::{DuplexStream, duplex};
+use tokio::task::JoinHandle;
 
 /// A store that nothing comes to: there are no commits here.
 struct Nowhere;
@@ -30,8 +32,7 @@ impl Intake for Nowhere {
 }
 
 /// A listener with room for so many large packets at once.
-fn context(large: usize) -> Arc<Context> {
-    let options = Options::default();
+fn context(options: Options, large: usize) -> Arc<Context> {
     let schema = Arc::new(Schema::new(vec![Field::new("temp", Scalar::Float)]).unwrap());
     let decode = DecodeOptions { device: Some("/d".into()), ..DecodeOptions::default() };
     let hand = Hand::new("door", Decoder::new(decode, schema).unwrap());
@@ -49,20 +50,29 @@ fn context(large: usize) -> Arc<Context> {
 }
 
 /// A device that is connected, with a session that ends with its connection.
-async fn device(context: &Arc<Context>) -> DuplexStream {
+async fn device(context: &Arc<Context>) -> (DuplexStream, JoinHandle<()>) {
     let (mut device, served) = duplex(READ_BYTES);
-    tokio::spawn(serve_over(served, SocketAddr::from(([127, 0, 0, 1], 1)), context.clone()));
+    let serves = tokio::spawn(serve_over(served, SocketAddr::from(([127, 0, 0, 1], 1)), context.clone()));
     device.write_all(b"\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0").await.unwrap();
     let mut answer = [0; 4];
     device.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, [0x20, 2, 0, 0]);
-    device
+    (device, serves)
+}
+
+/// Everything in hand becomes durable.
+fn commit(context: &Context) {
+    let mut stock = context.shared.stock();
+    let mut handful = stock.hand.parcel();
+    stock.seal(handful.number, &mut handful.parcel);
+    context.shared.durable.store(handful.number, Ordering::Release);
+    stock.settled(handful.number);
 }
 
 #[tokio::test]
 async fn large_packets_wait_for_their_share_of_memory() {
-    let context = context(1);
-    let (mut first, mut second) = (device(&context).await, device(&context).await);
+    let context = context(Options::default(), 1);
+    let ((mut first, _), (mut second, _)) = (device(&context).await, device(&context).await);
     // PUBLISH at QoS 0 of 200,000 bytes.
     let large = [&[0x30, 0xc0, 0x9a, 0x0c, 0, 1, b't'][..], &[b' '; 200_000 - 3]].concat();
     let (last, most) = large.split_last().unwrap();
@@ -82,4 +92,29 @@ async fn large_packets_wait_for_their_share_of_memory() {
         device.read_exact(&mut pong).await.unwrap();
     }
     assert_eq!((context.handle.status().frames, context.large.available_permits()), (2, 1));
+}
+
+#[tokio::test]
+async fn what_a_device_sent_before_it_was_gone_is_taken_though_it_reads_no_answer() {
+    for notices in [true, false] {
+        let context = context(Options { receive_max: 1, ..Options::default() }, 1);
+        let (mut device, serves) = device(&context).await;
+        // PUBLISH at QoS 1, each with a window of its own, then three at QoS 0.
+        let messages =
+            [&b"\x32\x05\x00\x01t\x00\x07\x32\x05\x00\x01t\x00\x08"[..], &b"\x30\x03\x00\x01t".repeat(3)].concat();
+        device.write_all(&messages).await.unwrap();
+        while context.handle.status().frames == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(device);
+        if notices {
+            // The end of the stream is read before there is an answer.
+            tokio::task::yield_now().await;
+        }
+        while !serves.is_finished() {
+            commit(&context);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(context.handle.status().frames, 5, "{notices}");
+    }
 }
