@@ -31,6 +31,8 @@ pub(super) const LARGE_BYTES_MAX: usize = 32 << 20;
 const GONE_MAX: Duration = Duration::from_secs(30);
 /// How long a device may take to read its answers.
 const WRITE_MAX: Duration = Duration::from_secs(30);
+/// How long a device that takes of the room for large packets may send nothing.
+const STALL_MAX: Duration = Duration::from_secs(30);
 /// How long it may take to hear why its connection ends.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
@@ -65,6 +67,8 @@ struct Connection<S> {
     input: BytesMut,
     /// When the last whole packet came.
     heard: Instant,
+    /// When the last bytes came of a packet that is not whole.
+    came: Instant,
     /// It may hold a large packet.
     large: Option<OwnedSemaphorePermit>,
     /// The device is gone, and until when the rest of what it sent is waited with.
@@ -94,7 +98,8 @@ pub(super) async fn serve_over<S: AsyncRead + AsyncWrite + Unpin>(stream: S, pee
     let bell = Bell::default();
     let link = Link::new(context.options.clone(), bell.clone());
     let (input, heard) = (BytesMut::new(), Instant::now());
-    let mut connection = Connection { stream, context, link, bell, input, heard, large: None, gone: None, deaf: false };
+    let mut connection =
+        Connection { stream, context, link, bell, input, heard, came: heard, large: None, gone: None, deaf: false };
     let end = connection.run().await;
     connection.close(&end, peer).await;
 }
@@ -183,10 +188,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some((_, end)) = self.gone.take() {
             return Err(end);
         }
-        let (deadline, late) = match self.link.silence_max {
+        let (mut deadline, mut late) = match self.link.silence_max {
             Some(max) => (self.heard + max, End::Silent),
             None => (self.heard + self.context.options.connect_timeout, End::NoConnect),
         };
+        let stalls = self.heard.max(self.came) + STALL_MAX;
+        if self.large.is_some() && stalls < deadline {
+            (deadline, late) = (stalls, End::Stalled);
+        }
         self.input.reserve(READ_BYTES);
         let waits = self.input.len() > KEPT_BYTES_MAX && self.large.is_none();
         let large = self.context.large.clone();
@@ -197,8 +206,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             () = self.bell.notified() => {}
             // That it had to wait is not the device's fault.
             permit = large.acquire_owned(), if waits => (self.large, self.heard) = (permit.ok(), Instant::now()),
-            read = self.stream.read_buf(&mut self.input), if !waits => some(read)?,
-            () = sleep_until(deadline), if !waits => return Err(late),
+            read = self.stream.read_buf(&mut self.input), if !waits => {
+                some(read)?;
+                self.came = Instant::now();
+            }
+            () = sleep_until(deadline) => return Err(late),
         }
         Ok(())
     }

@@ -41,6 +41,8 @@ pub(super) enum End {
     Unread,
     /// The device was silent for one and a half of its keep-alive.
     Silent,
+    /// The device stopped in the middle of a large packet.
+    Stalled,
     TakenOver,
     Draining,
     /// The store refuses writes.
@@ -64,7 +66,7 @@ impl End {
             End::TakenOver => 0x8e,
             End::Quota | End::Will(_) => 0x93,
             End::TooLarge { .. } => 0x95,
-            End::ConnectionsMax(_) | End::SessionsMax(_) => 0x97,
+            End::ConnectionsMax(_) | End::SessionsMax(_) | End::Stalled => 0x97,
         })
     }
 
@@ -82,8 +84,8 @@ impl End {
 
     /// Whether something is wrong with the device or its configuration: worth a person's look.
     pub fn is_fault(&self) -> bool {
-        use End::{Draining, Gone, Goodbye, GoodbyeWithWill, Silent, Store, TakenOver, Unread};
-        !matches!(self, Goodbye | GoodbyeWithWill | Gone(_) | Silent | Unread | TakenOver | Draining | Store)
+        use End::{Draining, Gone, Goodbye, GoodbyeWithWill, Silent, Stalled, Store, TakenOver, Unread};
+        !matches!(self, Goodbye | GoodbyeWithWill | Gone(_) | Silent | Stalled | Unread | TakenOver | Draining | Store)
     }
 
     /// Whether the device's will is said. One that begins anew elsewhere has not gone, and one whose gateway stops neither.
@@ -113,6 +115,7 @@ impl fmt::Display for End {
             End::SessionsMax(max) => write!(f, "sessions_max = {max} sessions are in use"),
             End::NoConnect => f.write_str("no CONNECT within connect_timeout"),
             End::Silent => f.write_str("silent for longer than its keep-alive allows"),
+            End::Stalled => f.write_str("the device stopped in the middle of a large packet"),
             End::TakenOver => f.write_str("another connection has taken over this client id"),
             End::Draining => f.write_str("the gateway stops"),
             End::Store => f.write_str("the store refuses writes"),

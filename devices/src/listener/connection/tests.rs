@@ -69,12 +69,16 @@ fn commit(context: &Context) {
     stock.settled(handful.number);
 }
 
+/// PUBLISH at QoS 0 of 200,000 bytes.
+fn large() -> Vec<u8> {
+    [&[0x30, 0xc0, 0x9a, 0x0c, 0, 1, b't'][..], &[b' '; 200_000 - 3]].concat()
+}
+
 #[tokio::test]
 async fn large_packets_wait_for_their_share_of_memory() {
     let context = context(Options::default(), 1);
     let ((mut first, _), (mut second, _)) = (device(&context).await, device(&context).await);
-    // PUBLISH at QoS 0 of 200,000 bytes.
-    let large = [&[0x30, 0xc0, 0x9a, 0x0c, 0, 1, b't'][..], &[b' '; 200_000 - 3]].concat();
+    let large = large();
     let (last, most) = large.split_last().unwrap();
     first.write_all(most).await.unwrap();
     {
@@ -117,4 +121,34 @@ async fn what_a_device_sent_before_it_was_gone_is_taken_though_it_reads_no_answe
         }
         assert_eq!(context.handle.status().frames, 5, "{notices}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stops_in_the_middle_of_a_large_packet_gives_its_share_to_others() {
+    let context = context(Options::default(), 1);
+    let ((mut first, stalls), (mut second, _)) = (device(&context).await, device(&context).await);
+    let large = large();
+    // However slow it is, it has its share while bytes come.
+    for piece in large[..190_000].chunks(10_000) {
+        first.write_all(piece).await.unwrap();
+        tokio::time::advance(STALL_MAX / 2).await;
+    }
+    assert!(!stalls.is_finished() && context.large.available_permits() == 0);
+    let sends = async {
+        second.write_all(&[&*large, &[0xc0, 0]].concat()).await.unwrap();
+        second.read_exact(&mut [0; 2]).await.unwrap();
+    };
+    timeout(2 * STALL_MAX, sends).await.expect("a share of what the first one held");
+    stalls.await.unwrap();
+    assert_eq!(context.handle.status().frames, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_share_is_not_kept_for_longer_than_its_keep_alive() {
+    let context = context(Options::default(), 0);
+    let (mut device, waits) = device(&context).await;
+    let sent = timeout(Duration::from_secs(2 * 3600), device.write_all(&large())).await;
+    assert!(sent.expect("it is ended").is_err());
+    waits.await.unwrap();
+    assert_eq!(context.handle.status().frames, 0);
 }
