@@ -46,6 +46,20 @@ fn sorted(mut values: Vec<i64>) -> Vec<i64> {
     values
 }
 
+/// A sink that has delivered records `0..10` and has `10..20` in hand, at an upstream that fails until it is set up.
+async fn waiting() -> (Site, Running, Notes<Call>, Arc<AtomicBool>) {
+    let site = filled(10).await;
+    let (calls, up) = (Notes::new(), Arc::new(AtomicBool::new(true)));
+    let flag = up.clone();
+    let rule = move |_: &Call| if flag.load(SeqCst) { Delivery::Delivered } else { retry("HTTP 503") };
+    let mut sink = site.run(Script::new(&calls, rule), LARGE);
+    sink.settled(10).await;
+    up.store(false, SeqCst);
+    site.append(10..20).await;
+    sink.until(|s| s.state == State::Waiting).await;
+    (site, sink, calls, up)
+}
+
 /// Waits until everything is delivered and nothing is left to replay, and ends the sink.
 async fn finish(site: &Site, mut sink: Running) {
     let health = site.store.health();
@@ -102,15 +116,7 @@ async fn what_cannot_be_replayed_is_refused_and_nothing_moves() {
 
 #[tokio::test]
 async fn a_replay_begins_while_the_upstream_fails_and_what_was_in_hand_comes_once_it_is_back() {
-    let site = filled(10).await;
-    let (calls, up) = (Notes::new(), Arc::new(AtomicBool::new(true)));
-    let flag = up.clone();
-    let rule = move |_: &Call| if flag.load(SeqCst) { Delivery::Delivered } else { retry("HTTP 503") };
-    let mut sink = site.run(Script::new(&calls, rule), LARGE);
-    sink.settled(10).await;
-    up.store(false, SeqCst);
-    site.append(10..20).await;
-    sink.until(|s| s.state == State::Waiting).await;
+    let (site, sink, calls, up) = waiting().await;
     sink.handle.replay(range(&site, 2, Some(6), None)).await.unwrap();
     up.store(true, SeqCst);
     finish(&site, sink).await;
@@ -119,15 +125,7 @@ async fn a_replay_begins_while_the_upstream_fails_and_what_was_in_hand_comes_onc
 
 #[tokio::test]
 async fn a_replay_that_is_refused_while_the_upstream_fails_costs_nothing_of_what_was_in_hand() {
-    let site = filled(10).await;
-    let (calls, up) = (Notes::new(), Arc::new(AtomicBool::new(true)));
-    let flag = up.clone();
-    let rule = move |_: &Call| if flag.load(SeqCst) { Delivery::Delivered } else { retry("HTTP 503") };
-    let mut sink = site.run(Script::new(&calls, rule), LARGE);
-    sink.settled(10).await;
-    up.store(false, SeqCst);
-    site.append(10..20).await;
-    sink.until(|s| s.state == State::Waiting).await;
+    let (site, sink, calls, up) = waiting().await;
     let other = vec![Replay { partition: 3, from: 0, to: None, rate: None }];
     assert!(sink.handle.replay(other).await.unwrap_err().contains("no partition 3"));
     up.store(true, SeqCst);

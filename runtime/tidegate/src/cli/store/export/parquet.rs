@@ -22,6 +22,10 @@ use tidegate_store::{Block, Dates, Partition};
 const GROUP_ROWS_MAX: usize = 128 << 10;
 /// Memory of its records from which on it is written.
 const GROUP_BYTES: usize = 16 << 20;
+/// What a piece of a block takes beside its values, however few they are, and each of its columns: where blocks have a
+/// record each, that is most of it.
+const PIECE_BYTES: usize = 512;
+const COLUMN_BYTES: usize = size_of::<Column>() + 32;
 /// The columns before those of the fields.
 const OWN: [&str; 4] = ["_id", "device", "time", "_clock"];
 
@@ -67,7 +71,7 @@ impl<'a> Table<'a> {
         }
         let batch = block.batch.slice(rows.clone());
         self.rows += rows.len();
-        self.bytes += batch.memory_bytes();
+        self.bytes += batch.memory_bytes() + batch.columns().len() * COLUMN_BYTES + PIECE_BYTES;
         let first = block.first.0 + rows.start as u64;
         let (shifts, marks) =
             rows.map(|row| dates.at(row)).map(|(shift, mark)| (shift, mark.map(|m| m.word()))).unzip();

@@ -111,6 +111,19 @@ fn row_groups_are_bounded() {
 }
 
 #[test]
+fn blocks_of_one_record_are_not_gathered_for_ever() {
+    let mut file = Vec::new();
+    let mut table = Table::begin(identity(), &schema(), &mut file).unwrap();
+    let (partition, block) = (Partition::new("readings", 0), block(0, 0..1));
+    for _ in 0..2 * GROUP_BYTES / PIECE_BYTES {
+        table.take(&partition, (&block, &Dates::default()), 0..1).unwrap();
+    }
+    table.finish().unwrap();
+    let reader = SerializedFileReader::new(bytes::Bytes::from(file)).unwrap();
+    assert!(reader.num_row_groups() > 1);
+}
+
+#[test]
 fn a_field_that_is_called_like_a_column_of_every_file_is_refused() {
     let schema = Schema::new(vec![Field::new("_id", Scalar::Text)]).unwrap();
     let refused = Table::begin(identity(), &schema, &mut Vec::new()).err().unwrap();
