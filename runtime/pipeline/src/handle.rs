@@ -1,12 +1,14 @@
-//! What a pipeline shows of itself.
+//! What a pipeline shows of itself, and how it is asked.
 
+use crate::ask::{Answer, Ask, Asking, Asks, asks};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A cheap look at a running pipeline.
-#[derive(Debug, Clone, Default)]
+/// The outside's end of a running pipeline. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Handle {
     status: Arc<Mutex<Status>>,
+    asking: Asking,
 }
 
 /// How a pipeline is doing.
@@ -56,6 +58,17 @@ pub struct Status {
 }
 
 impl Handle {
+    pub(crate) fn new() -> (Self, Asks) {
+        let (asking, asks) = asks();
+        (Handle { status: Arc::default(), asking }, asks)
+    }
+
+    /// Has the pipeline do something between two turns; resolves with what it did. The error is a sentence, and nothing
+    /// was done.
+    pub async fn ask(&self, ask: Ask) -> Result<Answer, String> {
+        self.asking.ask(ask).await
+    }
+
     /// The status now.
     pub fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()

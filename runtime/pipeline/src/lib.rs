@@ -6,6 +6,7 @@
 //! committed read position, everything produced discarded), reads, commits outputs and read position at once, and takes
 //! checkpoints.
 
+mod ask;
 mod chain;
 mod entry;
 mod handle;
@@ -17,12 +18,14 @@ mod options;
 mod recover;
 mod rows;
 mod run;
+mod start;
 mod trial;
 mod trouble;
 mod window;
 
+pub use ask::{Answer, Ask};
 pub use chain::{BuildError, Chain};
 pub use handle::{Handle, State, Status};
 pub use options::{OperatorOptions, PipelineOptions, WindowOptions};
-pub use run::{Pipeline, StartError};
+pub use start::{Pipeline, StartError};
 pub use trial::{Trial, Tried};

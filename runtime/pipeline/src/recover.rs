@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::handle::Handle;
 use crate::mark::{self, Checkpoint, Mark};
 use crate::merge::Merge;
-use crate::run::StartError;
+use crate::start::StartError;
 use std::sync::Arc;
 use tidegate_store::{Partition, Position, Session, Store};
 

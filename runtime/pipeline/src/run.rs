@@ -1,135 +1,22 @@
 //! The loop of a pipeline: read, process, commit, checkpoint. One thread.
 
-use crate::chain::{BuildError, Chain};
+mod asked;
+mod commit;
+
+use crate::ask::Asked;
 use crate::entry::Entry;
-use crate::handle::{Handle, State};
-use crate::mark::{self, Checkpoint, Mark, VERDICTS_MAX};
+use crate::handle::State;
+use crate::mark::{self, Mark};
 use crate::merge::Merge;
-use crate::recover::recover;
+use crate::recover::Recovered;
 use crate::rows::Stamp;
-use crate::{PipelineOptions, trouble};
-use futures::FutureExt as _;
-use std::panic::AssertUnwindSafe;
+use crate::start::{Pipeline, StartError};
+use crate::trouble;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_record::{BATCH_BYTES_MAX, Batch, Clock, ROWS_MAX, Schema, Times};
-use tidegate_sandbox::Halted;
-use tidegate_store::{Append, Commit, Error, Partition, Position, Refusal, Session, Snapshot, Store};
-use tokio::runtime::Handle as Tokio;
+use tidegate_record::{BATCH_BYTES_MAX, Batch, ROWS_MAX};
+use tidegate_store::{Commit, Error, Partition, Position, Session};
 use tokio_util::sync::CancellationToken;
-
-/// A pipeline that was built and has not begun.
-pub struct Pipeline {
-    options: PipelineOptions,
-    producer: Arc<str>,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    chain: Chain,
-    handle: Handle,
-}
-
-/// Why a pipeline cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The store does not give what it needs.
-    #[error(transparent)]
-    Store(#[from] Error),
-    /// Its operators cannot be put together.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// What it saved cannot be gone on from.
-    #[error("{0}")]
-    Saved(String),
-    /// A plugin is in quarantine.
-    #[error("{0}")]
-    Halted(String),
-}
-
-impl StartError {
-    pub(crate) fn mark(why: String) -> Self {
-        StartError::Saved(format!("its saved mark cannot be read: {why}"))
-    }
-    pub(crate) fn snapshot(why: String) -> Self {
-        StartError::Saved(format!("its snapshot cannot be read: {why}"))
-    }
-    pub(crate) fn restore(plugin: String, operator: usize, why: String) -> Self {
-        let operator = operator + 1;
-        StartError::Saved(format!("operator {operator} ({plugin}) does not go on from its saved state: {why}"))
-    }
-    pub(crate) fn halted(halted: Halted) -> Self {
-        StartError::Halted(halted.to_string())
-    }
-}
-
-impl Pipeline {
-    /// Configures the operators; `input` are the fields of the streams it reads.
-    pub fn build(
-        options: PipelineOptions,
-        input: &Arc<Schema>,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<(Self, Handle), BuildError> {
-        let chain = Chain::build(&options, input)?;
-        let handle = Handle::default();
-        let producer = format!("pipeline/{}", options.name).into();
-        Ok((Pipeline { options, producer, store, clock, chain, handle: handle.clone() }, handle))
-    }
-
-    /// The fields of what it appends.
-    pub fn schema(&self) -> &Arc<Schema> {
-        self.chain.schema()
-    }
-
-    /// Recovers, then reads until `drain` is cancelled and everything there is has been processed, or until it fails.
-    /// Blocks: give it a thread of its own. `tokio` is where it waits.
-    pub fn run(self, tokio: &Tokio, drain: &CancellationToken) {
-        tokio.block_on(self.work(drain));
-    }
-
-    /// The same as a future, for a simulation that has one thread for everything. It computes at length between two
-    /// awaits.
-    pub async fn work(self, drain: &CancellationToken) {
-        let handle = self.handle.clone();
-        let producer = self.producer.clone();
-        // Nothing of it is used after a panic but the handle.
-        let work = AssertUnwindSafe(async move { self.begin()?.run(drain).await });
-        let reason = match work.catch_unwind().await {
-            Ok(Ok(())) => return handle.update(|s| s.state = State::Stopped),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "a defect of the gateway (its log has the panic): restart it, and report the defect".into(),
-        };
-        tracing::error!(producer = &*producer, reason, "the pipeline stopped");
-        handle.update(|s| {
-            s.state = State::Failed;
-            s.reason = Some(reason);
-        });
-    }
-
-    fn begin(mut self) -> Result<Running, StartError> {
-        let session = self.store.attach(&self.producer)?;
-        let mut inputs = Vec::new();
-        for stream in &self.options.from {
-            inputs.extend(self.store.assigned(stream)?);
-        }
-        let recovered = recover(&session, &self.store, &inputs, &mut self.chain, &self.handle)?;
-        let merge = Merge::new(
-            self.store.clone(),
-            &session,
-            inputs.iter().cloned().zip(recovered.positions.iter().copied()).collect(),
-        );
-        tracing::info!(pipeline = &*self.options.name, replayed = self.handle.status().replayed, "pipeline begins");
-        Ok(Running {
-            labels: trouble::Counters::new(&self.options.name),
-            inputs,
-            merge,
-            session,
-            positions: recovered.positions,
-            mark: recovered.mark,
-            since: Since { arrival: None, bytes: 0, force: !recovered.has_snapshot },
-            pipeline: self,
-        })
-    }
-}
 
 /// How long to rest where there seems to be something and nothing can be read: a quarantined block at the end.
 const REST: Duration = Duration::from_millis(50);
@@ -155,7 +42,8 @@ enum Turn {
     Abandoned,
 }
 
-struct Running {
+/// A pipeline at work.
+pub(crate) struct Running {
     pipeline: Pipeline,
     labels: trouble::Counters,
     inputs: Vec<Partition>,
@@ -166,8 +54,31 @@ struct Running {
     since: Since,
 }
 
+/// What ended a rest.
+enum Woken {
+    Input,
+    Drain,
+    /// Nothing came for as long as a checkpoint may wait.
+    Silent,
+    Asked(Asked),
+}
+
 impl Running {
-    async fn run(&mut self, drain: &CancellationToken) -> Result<(), StartError> {
+    pub fn new(
+        pipeline: Pipeline,
+        session: Session,
+        inputs: Vec<Partition>,
+        merge: Merge,
+        recovered: Recovered,
+    ) -> Self {
+        let Recovered { positions, mark, has_snapshot } = recovered;
+        let since = Since { arrival: None, bytes: 0, force: !has_snapshot };
+        let labels = trouble::Counters::new(&pipeline.options.name);
+        Running { pipeline, labels, inputs, merge, session, positions, mark, since }
+    }
+
+    /// Reads until `drain` is cancelled and everything there is has been processed.
+    pub async fn run(&mut self, drain: &CancellationToken) -> Result<(), StartError> {
         if self.since.force {
             // Recovery needs a place to replay from, before the first checkpoint is due.
             let commit = self.checkpoint(Commit::by(&self.session))?;
@@ -178,6 +89,11 @@ impl Running {
         self.pipeline.handle.update(|s| s.state = State::Running);
         let mut woken = false;
         loop {
+            if let Some(asked) = self.pipeline.asks.now()
+                && self.asked(asked, drain).await? == Sent::Abandoned
+            {
+                return Ok(());
+            }
             let draining = drain.is_cancelled();
             match self.turn(drain).await? {
                 Turn::Worked => {
@@ -191,28 +107,38 @@ impl Running {
             if let Some(due) = self.pipeline.chain.due() {
                 self.pipeline.store.tick_at(&self.inputs[0], due);
             }
-            let interval = self.pipeline.options.checkpoint_interval;
             // Woken for nothing: what is there cannot be read, and the next look finds the same.
-            let rest = std::mem::take(&mut woken);
-            if rest {
+            if std::mem::take(&mut woken) {
                 tokio::time::sleep(REST).await;
             }
-            let silent = tokio::select! {
-                biased;
-                () = self.merge.ready() => {
+            let sent = match self.rest(drain).await {
+                Woken::Input => {
                     woken = true;
-                    false
+                    continue;
                 }
-                () = drain.cancelled() => false,
-                // A silent input needs its checkpoint too: it is held back to the last one.
-                () = tokio::time::sleep(interval), if self.since.arrival.is_some() => true,
+                Woken::Drain => continue,
+                Woken::Asked(asked) => self.asked(asked, drain).await?,
+                Woken::Silent => {
+                    let commit = self.checkpoint(Commit::by(&self.session))?;
+                    self.send(commit, drain).await?
+                }
             };
-            if silent {
-                let commit = self.checkpoint(Commit::by(&self.session))?;
-                if self.send(commit, drain).await? == Sent::Abandoned {
-                    return Ok(());
-                }
+            if sent == Sent::Abandoned {
+                return Ok(());
             }
+        }
+    }
+
+    /// Waits until there is something to do.
+    async fn rest(&mut self, drain: &CancellationToken) -> Woken {
+        let interval = self.pipeline.options.checkpoint_interval;
+        tokio::select! {
+            biased;
+            asked = self.pipeline.asks.next() => Woken::Asked(asked),
+            () = self.merge.ready() => Woken::Input,
+            () = drain.cancelled() => Woken::Drain,
+            // A silent input needs its checkpoint too: it is held back to the last one.
+            () = tokio::time::sleep(interval), if self.since.arrival.is_some() => Woken::Silent,
         }
     }
 
@@ -238,7 +164,7 @@ impl Running {
             return Ok(Turn::Nothing);
         }
         commit.reads = self.reads();
-        for (append, times) in appends(&self.pipeline.options.to, &outputs) {
+        for (append, times) in commit::appends(&self.pipeline.options.to, &outputs) {
             commit.append(append, times);
         }
         let out: usize = outputs.iter().map(|(batch, _)| batch.rows()).sum();
@@ -300,98 +226,6 @@ impl Running {
     fn reads(&self) -> Vec<(Partition, Position)> {
         self.inputs.iter().cloned().zip(self.positions.iter().copied()).collect()
     }
-
-    fn checkpoint_due(&self) -> bool {
-        self.since.force || self.mark.verdicts.len() >= VERDICTS_MAX
-    }
-
-    /// Adds a snapshot of everything as it is now to a commit that brings the read positions here.
-    fn checkpoint(&mut self, mut commit: Commit) -> Result<Commit, StartError> {
-        let chain = &mut self.pipeline.chain;
-        let checkpoint = Checkpoint {
-            fingerprint: chain.fingerprint(),
-            counts: chain.counts().to_vec(),
-            operators: chain.save().map_err(StartError::halted)?,
-        };
-        commit.reads = self.reads();
-        commit.snapshot = Some(Snapshot { at: self.reads(), bytes: mark::encode(&checkpoint) });
-        self.mark.verdicts.clear();
-        self.since = Since { arrival: None, bytes: 0, force: false };
-        self.pipeline.handle.update(|s| s.checkpoints += 1);
-        Ok(commit)
-    }
-
-    /// Commits, waiting while the output stream is full. A drain does not wait: what was not taken is worked up again
-    /// after the next start.
-    async fn send(&mut self, mut commit: Commit, drain: &CancellationToken) -> Result<Sent, StartError> {
-        commit.state = Some(mark::encode(&self.mark));
-        loop {
-            match self.pipeline.store.commit(commit) {
-                Ok(_receipt) => return Ok(Sent::Taken),
-                Err(Refusal::Failed(error)) => return Err(error.into()),
-                Err(Refusal::Full(refused, stream)) => {
-                    let full = stream.as_deref().unwrap_or("the store").to_owned();
-                    self.pipeline.handle.update(|s| {
-                        s.state = State::Waiting;
-                        s.reason = Some(format!("{full} is full"));
-                    });
-                    let room = tokio::select! {
-                        biased;
-                        () = self.pipeline.store.room(stream.as_deref()) => true,
-                        () = drain.cancelled() => false,
-                    };
-                    if !room {
-                        return Ok(Sent::Abandoned);
-                    }
-                    self.pipeline.handle.update(|s| {
-                        s.state = State::Running;
-                        s.reason = None;
-                    });
-                    commit = *refused;
-                }
-            }
-        }
-    }
-
-    /// The last commit: a snapshot, so that the next start has nothing to replay; waits until it is durable.
-    async fn stop(&mut self) -> Result<(), StartError> {
-        let mut commit = self.checkpoint(Commit::by(&self.session))?;
-        commit.state = Some(mark::encode(&self.mark));
-        commit.hurry = true;
-        match self.pipeline.store.commit(commit) {
-            Ok(receipt) => {
-                receipt.await?;
-                Ok(())
-            }
-            Err(Refusal::Failed(error)) => Err(error.into()),
-            // Full: the earlier commits stand, the next start replays from the snapshot before.
-            Err(Refusal::Full(..)) => Ok(()),
-        }
-    }
-}
-
-/// Outputs joined to as few batches as fit; times of one clock in each.
-fn appends(to: &Arc<str>, outputs: &[(Arc<Batch>, Stamp)]) -> Vec<(Append, Times)> {
-    let mut groups: Vec<(Vec<Arc<Batch>>, Stamp)> = Vec::new();
-    let (mut rows, mut bytes) = (usize::MAX, 0);
-    let pieces = outputs.iter().flat_map(|(batch, stamp)| batch.clone().pieces().into_iter().map(|p| (p, *stamp)));
-    for (part, stamp) in pieces {
-        rows = rows.saturating_add(part.rows());
-        bytes += part.memory_bytes();
-        let another_clock = groups.last().is_some_and(|(_, last)| *last != stamp);
-        if rows > ROWS_MAX || bytes > BATCH_BYTES_MAX || another_clock {
-            groups.push((Vec::new(), stamp));
-            (rows, bytes) = (part.rows(), part.memory_bytes());
-        }
-        if let Some((group, _)) = groups.last_mut() {
-            group.push(part);
-        }
-    }
-    let join = |(group, stamp): (Vec<Arc<Batch>>, Stamp)| {
-        let append = Append { stream: to.clone(), batch: Batch::concat(&group)? };
-        Some((append, stamp.map_or(Times::Brought, Times::Of)))
-    };
-    groups.into_iter().filter_map(join).collect()
 }
 
 #[cfg(test)]

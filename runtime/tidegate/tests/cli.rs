@@ -150,6 +150,10 @@ fn a_tap_without_a_gateway_says_so() {
 struct Shown(Arc<MemoryStore>);
 
 impl View for Shown {
+    fn pipeline(&self, _name: &str) -> Option<tidegate_pipeline::Handle> {
+        None
+    }
+
     fn sink(&self, _name: &str) -> Option<tidegate_sinks::Handle> {
         None
     }

@@ -2,14 +2,15 @@
 //! process killed there; a store whose power was cut loses what was not durable.
 
 use super::*;
-use crate::{OperatorOptions, WindowOptions};
+use crate::chain::Chain;
+use crate::{Ask, Handle, OperatorOptions, PipelineOptions, WindowOptions};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use std::path::PathBuf;
 use std::time::Duration;
-use tidegate_record::{BatchBuilder, Field, ManualClock, Scalar, streams};
+use tidegate_record::{BatchBuilder, Field, ManualClock, Scalar, Schema, streams};
 use tidegate_sandbox::{Engine, EngineOptions, Limits};
-use tidegate_store::{Hold, Keep, MemoryDisk, MemoryStore, Retention, StreamSpec, Visibility, WhenFull};
+use tidegate_store::{Append, Hold, Keep, MemoryDisk, MemoryStore, Retention, Store, StreamSpec, Visibility, WhenFull};
 
 const SECOND: i64 = 1_000_000;
 
@@ -131,12 +132,22 @@ fn pipeline_options(operators: Vec<OperatorOptions>) -> PipelineOptions {
 }
 
 fn open(disk: &MemoryDisk, clock: &Arc<ManualClock>, operators: &[OperatorOptions]) -> Arc<dyn Store> {
+    open_with(disk, clock, operators, 64 << 20)
+}
+
+/// The same with a cap for what the pipeline appends to.
+fn open_with(
+    disk: &MemoryDisk,
+    clock: &Arc<ManualClock>,
+    operators: &[OperatorOptions],
+    out_bytes: u64,
+) -> Arc<dyn Store> {
     let mut options = tidegate_store::Options::new("", "test");
     options.clock = clock.clone();
     options.commit_interval = Duration::from_millis(1);
     let store = MemoryStore::on(disk.clone(), options, 7);
-    let retention = |when_full| Retention {
-        max_bytes: 64 << 20,
+    let retention = |when_full, max_bytes| Retention {
+        max_bytes,
         max_age: None,
         keep: Keep::For(Duration::from_secs(1 << 30)),
         when_full,
@@ -145,7 +156,7 @@ fn open(disk: &MemoryDisk, clock: &Arc<ManualClock>, operators: &[OperatorOption
         name: name.into(),
         schema,
         partitions: 1,
-        retention: retention(when_full),
+        retention: retention(when_full, if name == "out" { out_bytes } else { 64 << 20 }),
         readers,
     };
     let chain = Chain::build(&pipeline_options(operators.to_vec()), &readings()).unwrap();
@@ -153,7 +164,7 @@ fn open(disk: &MemoryDisk, clock: &Arc<ManualClock>, operators: &[OperatorOption
     store
         .declare(vec![
             spec("readings", readings(), WhenFull::Block, reader),
-            spec("out", chain.schema().clone(), WhenFull::Block, Vec::new()),
+            spec("out", chain.schema().clone(), WhenFull::Block, vec![("sink/s".into(), Hold::Cursor)]),
             spec(streams::DEAD_LETTERS, Arc::new(streams::dead_letters()), WhenFull::DropOldest, Vec::new()),
             spec(streams::LEDGER, Arc::new(streams::ledger()), WhenFull::DropOldest, Vec::new()),
         ])
@@ -351,5 +362,62 @@ fn a_pipeline_whose_input_falls_silent_takes_a_checkpoint() {
         let _ = bench.tokio.block_on(async { tokio::time::timeout(Duration::from_secs(10), waits).await });
         assert!(seen(), "{:?}", handle.status());
         drain.cancel();
+    });
+}
+
+/// Runs a pipeline on a thread of its own while `outside` looks at it.
+fn beside(bench: &Bench, outside: impl AsyncFnOnce(Handle, &CancellationToken)) {
+    let (pipeline, handle) =
+        Pipeline::build(bench.options(), &readings(), bench.store.clone(), bench.clock.clone()).unwrap();
+    let drain = CancellationToken::new();
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| pipeline.run(tokio.handle(), &drain));
+        let outside = async { tokio::time::timeout(Duration::from_secs(30), outside(handle, &drain)).await };
+        let ended = bench.tokio.block_on(outside);
+        drain.cancel();
+        ended.expect("it came to an end");
+    });
+}
+
+async fn until(handle: &Handle, wanted: impl Fn(&crate::Status) -> bool) {
+    while !wanted(&handle.status()) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_pipeline_is_asked_between_two_turns_and_says_so_when_it_has_stopped() {
+    let bench = Bench::new(windowed());
+    beside(&bench, async |handle, drain| {
+        let refused = handle.ask(Ask::Release { operator: 2 }).await.unwrap_err();
+        assert_eq!(refused, "operator 2 of pipeline p is not in quarantine");
+        for operator in [0, 3] {
+            let refused = handle.ask(Ask::Release { operator }).await.unwrap_err();
+            assert!(refused.contains("pipeline p has 2 operators"), "{refused}");
+        }
+        drain.cancel();
+        until(&handle, |s| s.state == State::Stopped).await;
+        let refused = handle.ask(Ask::Release { operator: 1 }).await.unwrap_err();
+        assert!(refused.contains("has stopped"), "{refused}");
+    });
+}
+
+#[test]
+fn a_pipeline_that_waits_for_room_can_be_asked() {
+    let mut bench = Bench::new(vec![operator("threshold.wasm", r#"{"field":"temp","above":10.0}"#, None)]);
+    bench.store = open_with(&bench.disk, &bench.clock, &bench.operators, 16 << 10);
+    let mut rng = SmallRng::seed_from_u64(1);
+    let noise: Vec<_> = (0..4000).map(|n| (1, n, rng.random_range(11.0..12.0))).collect();
+    bench.append(&noise);
+    let mut running = bench.begin();
+    while bench.turn(&mut running) {}
+    drop(running);
+    bench.append(&noise);
+    beside(&bench, async |handle, _| {
+        until(&handle, |s| s.state == State::Waiting).await;
+        let refused = handle.ask(Ask::Release { operator: 1 }).await.unwrap_err();
+        assert!(refused.contains("not in quarantine"), "{refused}");
+        until(&handle, |s| s.state == State::Waiting).await;
     });
 }

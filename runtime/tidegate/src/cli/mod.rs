@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod operators;
 mod outage;
 mod plugin;
 mod run;

@@ -1,5 +1,6 @@
 //! `tidegate plugin`: the loop of who writes plugins.
 
+use super::operators::{self, ReleaseArgs};
 use super::{exit, failed};
 use crate::author::{self, BenchOptions, Cases, Inspected, Measured, NewOptions, Verdict};
 use clap::{Args, Subcommand};
@@ -34,6 +35,8 @@ pub enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Have a plugin that a running gateway put in quarantine work again
+    Release(ReleaseArgs),
 }
 
 /// What to begin.
@@ -108,6 +111,7 @@ pub fn plugin(command: PluginCommand) -> ExitCode {
         PluginCommand::Test(args) => test(&args),
         PluginCommand::Bench(args) => bench(args),
         PluginCommand::Inspect { plugin, json } => inspect(&plugin, json),
+        PluginCommand::Release(args) => return operators::release(&args),
     };
     done.unwrap_or_else(|reason| failed(exit::PLUGIN, &reason))
 }

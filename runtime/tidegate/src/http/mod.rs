@@ -8,6 +8,7 @@
 mod edits;
 mod guard;
 pub mod metrics;
+mod operators;
 mod packs;
 mod probes;
 mod serve;
@@ -40,6 +41,8 @@ pub trait View: Send + Sync + 'static {
     fn status(&self) -> serde_json::Value;
     /// The streams, for taps.
     fn store(&self) -> Arc<dyn Store>;
+    /// A pipeline, by its name.
+    fn pipeline(&self, name: &str) -> Option<tidegate_pipeline::Handle>;
     /// A sink, by its name.
     fn sink(&self, name: &str) -> Option<tidegate_sinks::Handle>;
 }
@@ -60,6 +63,7 @@ fn router(shared: Shared) -> Router {
     let changes = Router::new()
         .route("/api/v1/streams/{name}/purge", post(edits::purge))
         .route("/api/v1/sinks/{name}/replay", post(edits::replay))
+        .route("/api/v1/pipelines/{pipeline}/operators/{operator}/{verb}", post(operators::ask))
         .layer(from_fn_with_state(shared.clone(), guard::may_change));
     let copies = Router::new()
         .route("/api/v1/store/backup", get(packs::backup))

@@ -59,6 +59,10 @@ impl View {
 }
 
 impl http::View for View {
+    fn pipeline(&self, name: &str) -> Option<tidegate_pipeline::Handle> {
+        self.pipelines.iter().find(|(known, _)| known == name).map(|(_, handle)| handle.clone())
+    }
+
     fn sink(&self, name: &str) -> Option<tidegate_sinks::Handle> {
         self.sinks.iter().find(|handle| handle.status().name == name).cloned()
     }

@@ -2,6 +2,7 @@
 
 mod edits;
 mod limits;
+mod operators;
 mod packs;
 mod probes;
 mod shown;
@@ -40,6 +41,10 @@ struct Shown {
 }
 
 impl View for Shown {
+    fn pipeline(&self, _name: &str) -> Option<tidegate_pipeline::Handle> {
+        None
+    }
+
     fn sink(&self, _name: &str) -> Option<tidegate_sinks::Handle> {
         None
     }

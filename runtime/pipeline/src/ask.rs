@@ -1,0 +1,90 @@
+//! What is asked of a running pipeline. Its thread alone touches the operators: it takes what is asked between two turns.
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+/// Most that may be asked before the pipeline comes to it; who asks then waits.
+const ASKS_MAX: usize = 1;
+
+/// Something for a pipeline to do.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Ask {
+    /// Puts a plugin in quarantine to work again.
+    Release {
+        /// Which operator, from 1.
+        operator: usize,
+    },
+}
+
+/// What it did. Taken into the store's order when it is said: a crash after the next group commit does not undo it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Answer {
+    /// The plugin works again.
+    Released {
+        /// Which operator, from 1.
+        operator: usize,
+        /// Name and version.
+        plugin: String,
+    },
+}
+
+/// The end of who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking(mpsc::Sender<Asked>);
+
+/// The pipeline's end.
+#[derive(Debug)]
+pub(crate) struct Asks(mpsc::Receiver<Asked>);
+
+/// Something asked, and where the answer goes.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub ask: Ask,
+    pub reply: Reply,
+}
+
+/// Where an answer goes; who asked may be gone.
+#[derive(Debug)]
+pub(crate) struct Reply(oneshot::Sender<Result<Answer, String>>);
+
+/// Both ends.
+pub(crate) fn asks() -> (Asking, Asks) {
+    let (sender, receiver) = mpsc::channel(ASKS_MAX);
+    (Asking(sender), Asks(receiver))
+}
+
+impl Asking {
+    /// Resolves with what the pipeline says; the error is a sentence, and nothing was done.
+    pub async fn ask(&self, ask: Ask) -> Result<Answer, String> {
+        let ended = || "the pipeline has stopped: its status says why".to_string();
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Asked { ask, reply: Reply(reply) }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+impl Asks {
+    /// The next, when there is one. Cancel-safe.
+    pub async fn next(&mut self) -> Asked {
+        match self.0.recv().await {
+            Some(asked) => asked,
+            // Nobody can ask any more.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next, if there is one now.
+    pub fn now(&mut self) -> Option<Asked> {
+        self.0.try_recv().ok()
+    }
+}
+
+impl Reply {
+    /// Tells who asked.
+    pub fn say(self, answer: Result<Answer, String>) {
+        drop(self.0.send(answer));
+    }
+}

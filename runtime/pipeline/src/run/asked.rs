@@ -1,0 +1,47 @@
+//! What a running pipeline is asked to do.
+
+use super::{Running, Sent};
+use crate::ask::{Answer, Ask, Asked};
+use crate::start::StartError;
+use tidegate_store::Commit;
+use tokio_util::sync::CancellationToken;
+
+impl Running {
+    /// Does between two turns what was asked, and answers when that is taken in.
+    pub(super) async fn asked(
+        &mut self,
+        Asked { ask, reply }: Asked,
+        drain: &CancellationToken,
+    ) -> Result<Sent, StartError> {
+        let mut commit = Commit::by(&self.session);
+        let answer = match self.serve(&ask, &mut commit)? {
+            Ok(answer) => answer,
+            Err(reason) => {
+                reply.say(Err(reason));
+                return Ok(Sent::Taken);
+            }
+        };
+        let sent = self.send(commit, drain).await?;
+        if sent == Sent::Taken {
+            reply.say(Ok(answer));
+        }
+        Ok(sent)
+    }
+
+    /// Does what was asked to the operators and notes it in the commit, which brings the read positions to where they
+    /// stand. The inner error is a sentence, and nothing was done.
+    pub(super) fn serve(&mut self, ask: &Ask, _commit: &mut Commit) -> Result<Result<Answer, String>, StartError> {
+        match *ask {
+            Ask::Release { operator } => Ok(self.operator(operator).and_then(|_| {
+                Err(format!("operator {operator} of pipeline {} is not in quarantine", self.pipeline.options.name))
+            })),
+        }
+    }
+
+    /// The index of an operator that people count from 1.
+    fn operator(&self, operator: usize) -> Result<usize, String> {
+        let (name, count) = (&self.pipeline.options.name, self.pipeline.options.operators.len());
+        let index = operator.checked_sub(1).filter(|index| *index < count);
+        index.ok_or_else(|| format!("pipeline {name} has {count} operators: there is no operator {operator}"))
+    }
+}

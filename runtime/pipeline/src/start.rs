@@ -1,0 +1,122 @@
+//! A pipeline before it runs: built, recovered, begun on its thread.
+
+use crate::PipelineOptions;
+use crate::ask::Asks;
+use crate::chain::{BuildError, Chain};
+use crate::handle::{Handle, State};
+use crate::merge::Merge;
+use crate::recover::recover;
+use crate::run::Running;
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tidegate_record::{Clock, Schema};
+use tidegate_sandbox::Halted;
+use tidegate_store::{Error, Store};
+use tokio::runtime::Handle as Tokio;
+use tokio_util::sync::CancellationToken;
+
+/// A pipeline that was built and has not begun.
+pub struct Pipeline {
+    pub(crate) options: PipelineOptions,
+    pub(crate) producer: Arc<str>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) chain: Chain,
+    pub(crate) handle: Handle,
+    pub(crate) asks: Asks,
+}
+
+/// Why a pipeline cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store does not give what it needs.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// Its operators cannot be put together.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// What it saved cannot be gone on from.
+    #[error("{0}")]
+    Saved(String),
+    /// A plugin is in quarantine.
+    #[error("{0}")]
+    Halted(String),
+}
+
+impl StartError {
+    pub(crate) fn mark(why: String) -> Self {
+        StartError::Saved(format!("its saved mark cannot be read: {why}"))
+    }
+    pub(crate) fn snapshot(why: String) -> Self {
+        StartError::Saved(format!("its snapshot cannot be read: {why}"))
+    }
+    pub(crate) fn restore(plugin: String, operator: usize, why: String) -> Self {
+        let operator = operator + 1;
+        StartError::Saved(format!("operator {operator} ({plugin}) does not go on from its saved state: {why}"))
+    }
+    pub(crate) fn halted(halted: Halted) -> Self {
+        StartError::Halted(halted.to_string())
+    }
+}
+
+impl Pipeline {
+    /// Configures the operators; `input` are the fields of the streams it reads.
+    pub fn build(
+        options: PipelineOptions,
+        input: &Arc<Schema>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Handle), BuildError> {
+        let chain = Chain::build(&options, input)?;
+        let (handle, asks) = Handle::new();
+        let producer = format!("pipeline/{}", options.name).into();
+        Ok((Pipeline { options, producer, store, clock, chain, handle: handle.clone(), asks }, handle))
+    }
+
+    /// The fields of what it appends.
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.chain.schema()
+    }
+
+    /// Recovers, then reads until `drain` is cancelled and everything there is has been processed, or until it fails.
+    /// Blocks: give it a thread of its own. `tokio` is where it waits.
+    pub fn run(self, tokio: &Tokio, drain: &CancellationToken) {
+        tokio.block_on(self.work(drain));
+    }
+
+    /// The same as a future, for a simulation that has one thread for everything. It computes at length between two
+    /// awaits.
+    pub async fn work(self, drain: &CancellationToken) {
+        let handle = self.handle.clone();
+        let producer = self.producer.clone();
+        // Nothing of it is used after a panic but the handle.
+        let work = AssertUnwindSafe(async move { self.begin()?.run(drain).await });
+        let reason = match work.catch_unwind().await {
+            Ok(Ok(())) => return handle.update(|s| s.state = State::Stopped),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "a defect of the gateway (its log has the panic): restart it, and report the defect".into(),
+        };
+        tracing::error!(producer = &*producer, reason, "the pipeline stopped");
+        handle.update(|s| {
+            s.state = State::Failed;
+            s.reason = Some(reason);
+        });
+    }
+
+    pub(crate) fn begin(mut self) -> Result<Running, StartError> {
+        let session = self.store.attach(&self.producer)?;
+        let mut inputs = Vec::new();
+        for stream in &self.options.from {
+            inputs.extend(self.store.assigned(stream)?);
+        }
+        let recovered = recover(&session, &self.store, &inputs, &mut self.chain, &self.handle)?;
+        let merge = Merge::new(
+            self.store.clone(),
+            &session,
+            inputs.iter().cloned().zip(recovered.positions.iter().copied()).collect(),
+        );
+        tracing::info!(pipeline = &*self.options.name, replayed = self.handle.status().replayed, "pipeline begins");
+        Ok(Running::new(self, session, inputs, merge, recovered))
+    }
+}
