@@ -1,7 +1,7 @@
 //! The one WebAssembly engine of the process.
 
 use crate::cache::Cache;
-use crate::{EngineError, Limits, LoadError, Plugin, compile, load, ticker};
+use crate::{EngineError, Limits, LoadError, Plugin, Trust, compile, load, ticker};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,12 +29,19 @@ pub struct EngineOptions {
     pub compiler: Compiler,
     /// Most stack a call may use, in bytes.
     pub stack_bytes: usize,
+    /// Whose plugins are loaded.
+    pub trust: Trust,
 }
 
 impl Default for EngineOptions {
-    /// No cache, compiled in process, 256 KiB of stack.
+    /// No cache, compiled in process, 256 KiB of stack, anybody's plugins.
     fn default() -> Self {
-        EngineOptions { cache_dir: None, compiler: Compiler::InProcess, stack_bytes: 256 << 10 }
+        EngineOptions {
+            cache_dir: None,
+            compiler: Compiler::InProcess,
+            stack_bytes: 256 << 10,
+            trust: Trust::default(),
+        }
     }
 }
 
@@ -49,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) cache: Option<Cache>,
     pub(crate) compiler: Compiler,
+    pub(crate) trust: Trust,
 }
 
 /// wasmtime mixes up types between engines (RUSTSEC-2026-0222): there is one.
@@ -64,13 +72,16 @@ impl Engine {
             let why = "a compiler in a child process needs a cache_dir for its files".into();
             return Err(EngineError::Cache { folder: PathBuf::new(), why });
         }
-        Ok(Engine { shared: Arc::new(Shared { wasmtime, cache, compiler: options.compiler }) })
+        let (compiler, trust) = (options.compiler, options.trust);
+        Ok(Engine { shared: Arc::new(Shared { wasmtime, cache, compiler, trust }) })
     }
 
     /// Loads a plugin from a `.wasm` component or the `.wat` text of one.
     pub fn load(&self, file: &Path, limits: &Limits) -> Result<Arc<Plugin>, LoadError> {
-        let loaded = load::read(file, limits).and_then(|bytes| load::load(&self.shared, &bytes, limits));
-        loaded.map(Arc::new).map_err(|problem| LoadError { file: file.into(), problem: Box::new(problem) })
+        match load::read(file, limits) {
+            Ok(bytes) => self.load_bytes(file, &bytes, limits),
+            Err(problem) => Err(LoadError { file: file.into(), problem: Box::new(problem) }),
+        }
     }
 
     /// Loads a plugin from the bytes of such a file; `file` names it in errors.

@@ -1,6 +1,6 @@
 //! Why a plugin could not be loaded or configured: what is wrong, where, and what to do about it.
 
-use crate::{Fault, Grant};
+use crate::{Fault, Grant, TrustProblem};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -26,6 +26,9 @@ pub enum LoadProblem {
         /// The limit.
         max: usize,
     },
+    /// Not signed as it has to be.
+    #[error(transparent)]
+    Trust(#[from] TrustProblem),
     /// Text that is not WebAssembly text.
     #[error("is not WebAssembly text: {0}")]
     Text(String),

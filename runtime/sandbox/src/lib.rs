@@ -25,6 +25,7 @@ mod runner;
 mod setup;
 mod stats;
 mod ticker;
+mod trust;
 mod wire;
 
 pub use compile::compile_main;
@@ -37,3 +38,4 @@ pub use plan::{Finding, Finished, Found, Input, Kept, Plan, Table, Window};
 pub use plugin::{About, Kind, PACKAGE, Plugin};
 pub use runner::Runner;
 pub use stats::Stats;
+pub use trust::{KeyError, KeyId, PublicKey, SecretKey, SignError, Trust, TrustProblem, sign, signers};

@@ -26,6 +26,8 @@ pub(crate) fn read(file: &Path, limits: &Limits) -> Result<Vec<u8>, LoadProblem>
 
 /// A plugin of a file's bytes.
 pub(crate) fn load(engine: &Shared, bytes: &[u8], limits: &Limits) -> Result<Plugin, LoadProblem> {
+    // Before anything of it is looked at, and over the very bytes that are compiled.
+    let signer = engine.trust.judge(bytes)?;
     let wasm = component_of(bytes, limits)?;
     let hash: [u8; 32] = Sha256::digest(&wasm).into();
     let component = native(engine, &wasm, &hash)?;
@@ -39,7 +41,7 @@ pub(crate) fn load(engine: &Shared, bytes: &[u8], limits: &Limits) -> Result<Plu
     let pre = pre(engine, &component, limits).map_err(|error| LoadProblem::ImportShape(format!("{error:#}")))?;
     let about = About { name: String::new(), version: String::new(), summary: String::new(), params: String::new() };
     let mut plugin =
-        Plugin { about, kind, hash, has_state, imports, label: Arc::from("not yet described"), pre, exports };
+        Plugin { about, kind, hash, signer, has_state, imports, label: Arc::from("not yet described"), pre, exports };
     let mut guest = Guest::start(&plugin, limits).map_err(LoadProblem::Describe)?;
     guest.check_types(kind)?;
     let about = guest.describe().map_err(LoadProblem::Describe)?;

@@ -1,7 +1,7 @@
 //! A loaded plugin.
 
 use crate::context::Context;
-use crate::{Grant, LoadProblem};
+use crate::{Grant, KeyId, LoadProblem};
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
@@ -81,6 +81,7 @@ pub struct Plugin {
     pub(crate) about: About,
     pub(crate) kind: Kind,
     pub(crate) hash: [u8; 32],
+    pub(crate) signer: Option<KeyId>,
     pub(crate) has_state: bool,
     pub(crate) imports: Vec<Grant>,
     /// `name version`, in faults.
@@ -103,6 +104,11 @@ impl Plugin {
     /// SHA-256 of the component.
     pub fn hash(&self) -> &[u8; 32] {
         &self.hash
+    }
+
+    /// Who of the trusted signed it; `None` where nobody did or nobody is trusted.
+    pub fn signer(&self) -> Option<KeyId> {
+        self.signer
     }
 
     /// The imports of the contract it uses.

@@ -24,6 +24,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rumqttc", &["devices"]),
     ("sled", &["runtime/store"]),
     ("tokio_serial", &["devices"]),
+    ("wasmsign2", &["runtime/sandbox"]),
     ("wasmtime", &["runtime/sandbox"]),
 ];
 

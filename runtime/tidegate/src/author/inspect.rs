@@ -25,6 +25,8 @@ pub struct Inspected {
     pub bytes: u64,
     /// SHA-256 of the component, hexadecimal.
     pub sha256: String,
+    /// Ids of the keys it says it is signed by; nothing of that is verified.
+    pub signed_by: Vec<String>,
     /// What it may be told.
     pub params: Vec<Parameter>,
 }
@@ -48,7 +50,7 @@ pub struct Parameter {
 
 /// Loads a plugin and asks what it is.
 pub fn inspect(file: &Path) -> Result<Inspected, String> {
-    let bytes = std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?.len();
+    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let plugin = super::load(file)?;
     let about = plugin.about();
     Ok(Inspected {
@@ -59,8 +61,9 @@ pub fn inspect(file: &Path) -> Result<Inspected, String> {
         contract: tidegate_sandbox::PACKAGE,
         state: plugin.has_state(),
         imports: plugin.imports().iter().map(|grant| grant.word()).collect(),
-        bytes,
+        bytes: bytes.len() as u64,
         sha256: plugin.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
+        signed_by: tidegate_sandbox::signers(&bytes).iter().map(ToString::to_string).collect(),
         params: params(&about.params),
     })
 }

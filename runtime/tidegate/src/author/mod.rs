@@ -5,6 +5,8 @@ mod build;
 mod cases;
 mod inspect;
 mod new;
+mod place;
+mod sign;
 mod trials;
 
 pub use bench::{BenchOptions, Measured, bench};
@@ -12,6 +14,7 @@ pub use build::{Built, build};
 pub use cases::{Case, Cases};
 pub use inspect::{Inspected, Parameter, inspect, params};
 pub use new::{NewOptions, new};
+pub use sign::{keygen, sign, verify, verify_with};
 pub use trials::{Verdict, run};
 
 use std::path::{Path, PathBuf};

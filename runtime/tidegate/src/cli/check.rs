@@ -42,14 +42,14 @@ fn over(text: &str) -> Result<Duration, String> {
 
 /// Checks a configuration and loads its plugins; problems and warnings are printed, sorted by place.
 pub fn check(options: &CheckOptions) -> ExitCode {
-    let (config, mut problems) = match config::load(&options.file) {
+    let (config, mut problems, mut warnings) = match config::load(&options.file) {
         Ok(config) => {
-            let problems = topology::check(&config);
-            (Some(config), problems)
+            let (problems, warnings) = topology::check(&config);
+            (Some(config), problems, warnings)
         }
-        Err(errors) => (None, errors.lines()),
+        Err(errors) => (None, errors.lines(), Vec::new()),
     };
-    let mut warnings = config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default();
+    warnings.splice(0..0, config.iter().flat_map(|config| config.warnings.clone()));
     let outage = options.outage.map(|lasts| Outage { lasts, rate: options.rate, over: options.over });
     let assessed = config.as_ref().zip(outage).map(|(config, outage)| outage::assess(config, &outage)).transpose();
     let assessed = match assessed {

@@ -1,5 +1,7 @@
 //! `tidegate plugin`: the loop of who writes plugins.
 
+mod trust;
+
 use super::operators::{self, ReleaseArgs};
 use super::{exit, failed};
 use crate::author::{self, BenchOptions, Cases, Inspected, Measured, NewOptions, Verdict};
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_record::{Field, Scalar, Schema};
 use tidegate_sandbox::Kind;
+use trust::{SignArgs, VerifyArgs};
 
 /// What to do with a plugin.
 #[derive(Debug, Subcommand)]
@@ -26,7 +29,7 @@ pub enum PluginCommand {
     Test(TestArgs),
     /// Measure nanoseconds a record by records a call
     Bench(BenchArgs),
-    /// Say what a plugin is: kind, parameters, size, hash
+    /// Say what a plugin is: kind, parameters, size, hash, who says to have signed it
     Inspect {
         /// The plugin (.wasm or .wat), or its folder
         #[arg(default_value = ".")]
@@ -37,6 +40,15 @@ pub enum PluginCommand {
     },
     /// Have a plugin that a running gateway put in quarantine work again
     Release(ReleaseArgs),
+    /// Make a key to sign plugins with: NAME.key and NAME.pub
+    Keygen {
+        /// Where, without an extension: keys/ops
+        name: PathBuf,
+    },
+    /// Sign a plugin, so that gateways that trust the key run it
+    Sign(SignArgs),
+    /// Say who of some keys signed a plugin; an error where none did, or it was changed since
+    Verify(VerifyArgs),
 }
 
 /// What to begin.
@@ -112,6 +124,9 @@ pub fn plugin(command: PluginCommand) -> ExitCode {
         PluginCommand::Bench(args) => bench(args),
         PluginCommand::Inspect { plugin, json } => inspect(&plugin, json),
         PluginCommand::Release(args) => return operators::release(&args),
+        PluginCommand::Keygen { name } => trust::keygen(&name),
+        PluginCommand::Sign(args) => trust::sign(&args),
+        PluginCommand::Verify(args) => trust::verify(&args),
     };
     done.unwrap_or_else(|reason| failed(exit::PLUGIN, &reason))
 }
@@ -181,15 +196,19 @@ fn inspect(plugin: &Path, json: bool) -> Result<ExitCode, String> {
 
 /// What is said of a plugin.
 fn page(plugin: &Inspected) -> String {
-    let Inspected { name, version, summary, kind, contract, state, imports, bytes, sha256, params } = plugin;
+    let Inspected { name, version, summary, kind, contract, state, imports, bytes, sha256, signed_by, params } = plugin;
     let imports = match imports[..] {
         [] => "none".to_string(),
         _ => format!("{0} (an operator needs grant = {imports:?})", imports.join(", ")),
     };
     let state = if *state { "kept in slots, over restarts" } else { "none" };
+    let signed = match signed_by[..] {
+        [] => "no".to_string(),
+        _ => format!("by {}, it says: tidegate plugin verify", signed_by.join(" and ")),
+    };
     let mut out = format!(
         "{name} {version}: {summary}\n  kind      {kind}\n  contract  {contract}\n  state     {state}\n  imports   {imports}\n  \
-         size      {bytes} bytes\n  sha256    {sha256}\n"
+         size      {bytes} bytes\n  sha256    {sha256}\n  signed    {signed}\n"
     );
     if params.is_empty() {
         out += "  parameters: none\n";

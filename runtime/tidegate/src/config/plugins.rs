@@ -4,7 +4,7 @@ use super::section::Section;
 use super::units::Size;
 use std::path::PathBuf;
 use std::time::Duration;
-use tidegate_sandbox::{EngineOptions, Grants, Limits, LogLimits};
+use tidegate_sandbox::{EngineOptions, Grants, Limits, LogLimits, Trust};
 
 /// Plugins as configured.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct PluginsConfig {
     pub cache_dir: Option<PathBuf>,
     /// Most stack a call may use, bytes.
     pub stack_bytes: usize,
+    /// Whose plugins are run.
+    pub trust: Trust,
     /// What an instance may use.
     pub limits: Limits,
 }
@@ -29,6 +31,7 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
             dir: section.context.resolve(&dir),
             cache_dir: cache_dir.map(|dir| section.context.resolve(&dir)),
             stack_bytes: size(section, "stack_bytes", stack_bytes, Size::kib(64), Size::mib(1)),
+            trust: trust(section),
             limits: Limits {
                 memory_bytes: size(section, "memory_bytes", limits.memory_bytes, Size::mib(1), Size::gib(1)),
                 call_time: section.within(
@@ -44,6 +47,21 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
                 grants: Grants::default(),
             },
         }
+    })
+}
+
+/// The keys, read. Where one cannot be, nobody is trusted and the configuration has a problem.
+fn trust(section: &mut Section<'_>) -> Trust {
+    let files = section.or::<Vec<String>>("trusted_keys", Vec::new());
+    let require_signed = section.or("require_signed", false);
+    if require_signed && files.is_empty() {
+        let remedy = "name the .pub files of who may sign (`tidegate plugin keygen` makes them)";
+        section.problem("require_signed", format!("needs trusted_keys: {remedy}"));
+    }
+    let files: Vec<_> = files.iter().map(|file| section.context.resolve(file)).collect();
+    Trust::read(&files, require_signed).unwrap_or_else(|problems| {
+        problems.iter().for_each(|problem| section.problem("trusted_keys", problem.to_string()));
+        Trust::default()
     })
 }
 

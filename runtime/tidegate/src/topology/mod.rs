@@ -30,22 +30,25 @@ use tokio_util::sync::CancellationToken;
 use view::View;
 
 /// Everything wrong that `tidegate check` can find beyond the file itself: plugins that do not load, parameters they
-/// refuse, fields that do not fit. Starts nothing.
-pub fn check(config: &Config) -> Vec<String> {
+/// refuse, fields that do not fit; and what is unwise. Starts nothing.
+pub fn check(config: &Config) -> (Vec<String>, Vec<String>) {
     // What a gateway has compiled is used; where none has run nothing is left behind.
     let temporary = match tempfile::tempdir() {
         Ok(folder) => folder,
-        Err(error) => return vec![format!("no temporary folder to compile plugins in: {error}")],
+        Err(error) => return (vec![format!("no temporary folder to compile plugins in: {error}")], Vec::new()),
     };
     let cache = Some(plan::cache_dir(config)).filter(|folder| folder.exists());
     let cache = cache.unwrap_or_else(|| temporary.path().into());
     let problems = plan::engine(config, cache).map_err(|error| vec![error]);
-    let plan = problems.and_then(|engine| plan(config, &engine).map(drop));
-    let mut problems = plan.err().unwrap_or_default();
+    let plan = problems.and_then(|engine| plan(config, &engine).map(|plan| plan.warnings));
+    let (mut problems, warnings) = match plan {
+        Ok(warnings) => (Vec::new(), warnings),
+        Err(problems) => (problems, Vec::new()),
+    };
     for sink in &config.sinks {
         problems.extend(upstream(sink).err());
     }
-    problems
+    (problems, warnings)
 }
 
 /// Why a gateway does not start: every problem found, a sentence each.
@@ -99,7 +102,8 @@ impl Gateway {
         let address = listener.local_addr().map_err(StartError::one)?;
         let cache = plan::made_cache_dir(&config).map_err(StartError::one)?;
         let engine = plan::engine(&config, cache).map_err(StartError::one)?;
-        let Plan { streams, pipelines } = plan(&config, &engine).map_err(StartError)?;
+        let Plan { streams, pipelines, warnings } = plan(&config, &engine).map_err(StartError)?;
+        warnings.iter().for_each(|warning| tracing::warn!(warning, "unwise configuration"));
         let schemas = streams.iter().map(|s| (s.name.clone(), s.schema.clone())).collect::<Vec<_>>();
         let kept = Arc::new(GatewayClock::new(clock));
         let clock: Arc<dyn Clock> = kept.clone();
@@ -116,6 +120,7 @@ impl Gateway {
         let kernel = (Path::new("/sys"), Path::new("/proc"));
         let flash = Arc::new(Watch::new(places, kernel, clock.clone(), store.clone(), set_interval));
         let mut view = View::new(&config, store.clone(), clock.clone(), flash.clone());
+        view.warnings.extend(warnings);
         let mut built = Vec::new();
         for (options, input) in pipelines {
             let name = options.name.to_string();

@@ -21,6 +21,8 @@ pub struct Plan {
     pub streams: Vec<StreamSpec>,
     /// Every pipeline with the fields of its input.
     pub pipelines: Vec<(PipelineOptions, Arc<Schema>)>,
+    /// What is unwise about the plugins, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Where compiled plugins are kept: beside the store unless the configuration says otherwise.
@@ -40,7 +42,8 @@ pub(super) fn made_cache_dir(config: &Config) -> Result<PathBuf, String> {
 pub(super) fn engine(config: &Config, cache_dir: PathBuf) -> Result<Engine, String> {
     let exe = std::env::current_exe().map_err(|e| format!("this program's own file cannot be found: {e}"))?;
     let compiler = Compiler::Child { exe, args: vec!["compile-plugin".into()] };
-    let options = EngineOptions { cache_dir: Some(cache_dir), compiler, stack_bytes: config.plugins.stack_bytes };
+    let (stack_bytes, trust) = (config.plugins.stack_bytes, config.plugins.trust.clone());
+    let options = EngineOptions { cache_dir: Some(cache_dir), compiler, stack_bytes, trust };
     Engine::new(options).map_err(|error| error.to_string())
 }
 
@@ -60,7 +63,26 @@ pub fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
     }
     let pipelines = derive(pipelines, &mut schemas, &mut problems);
     let streams = specs(config, &schemas, &mut problems);
-    if problems.is_empty() { Ok(Plan { streams, pipelines }) } else { Err(problems) }
+    let warnings = unsigned(config, &pipelines);
+    if problems.is_empty() { Ok(Plan { streams, pipelines, warnings }) } else { Err(problems) }
+}
+
+/// Plugins nobody has signed where keys are given: they run, for signatures are not required.
+fn unsigned(config: &Config, pipelines: &[(PipelineOptions, Arc<Schema>)]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (options, _) in pipelines.iter().filter(|_| config.plugins.trust.is_asked_for()) {
+        let operators = options.operators.iter().enumerate();
+        for (index, operator) in operators.filter(|(_, operator)| operator.plugin.signer().is_none()) {
+            warnings.push(format!(
+                "pipelines.{}, operator {}: plugin {} is not signed and is run all the same: `tidegate plugin sign` it, \
+                 and set plugins.require_signed",
+                options.name,
+                index + 1,
+                operator.plugin.about().name
+            ));
+        }
+    }
+    warnings
 }
 
 fn options(config: &Config, engine: &Engine, pipeline: &PipelineConfig) -> Result<PipelineOptions, Vec<String>> {

@@ -16,7 +16,7 @@ pub(super) struct View {
     store: Arc<dyn Store>,
     flash: Arc<Watch>,
     monitor: Monitor,
-    warnings: Vec<String>,
+    pub warnings: Vec<String>,
     pub sources: Vec<tidegate_devices::Handle>,
     pub pipelines: Vec<(String, tidegate_pipeline::Handle)>,
     pub sinks: Vec<tidegate_sinks::Handle>,
