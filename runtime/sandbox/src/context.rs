@@ -1,7 +1,8 @@
 //! What an instance has taken, what it may take, and what it is told beside its arguments.
 
 use crate::lines::Said;
-use crate::{Arrival, Limits, LogLimits};
+use crate::{Arrival, Limits, LogLimits, Tables};
+use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// Most elements all tables of an instance may have together.
@@ -22,6 +23,11 @@ pub(crate) struct Context {
     pub(crate) log_limits: LogLimits,
     /// When the batch at hand arrived; `None` in calls that bring none.
     pub(crate) arrival: Option<Arrival>,
+    tables: Arc<Tables>,
+    /// Whether the call at hand may ask for them.
+    pub(crate) may_look: bool,
+    /// Most bytes of an answer, of the guest's or to it.
+    pub(crate) output_bytes: usize,
 }
 
 impl Context {
@@ -34,12 +40,21 @@ impl Context {
             said: Said::default(),
             log_limits: limits.log.clone(),
             arrival: None,
+            tables: limits.tables.clone(),
+            may_look: false,
+            output_bytes: limits.output_bytes,
         }
     }
 
     /// What the clock says; the error ends the call.
     pub(crate) fn arrival(&self) -> wasmtime::Result<Arrival> {
         self.arrival.ok_or_else(|| wasmtime::format_err!("asked for the clock where no batch is at hand"))
+    }
+
+    /// The tables; the error ends the call.
+    pub(crate) fn tables(&self) -> wasmtime::Result<&Arc<Tables>> {
+        let refused = || wasmtime::format_err!("asked for a table in describe, version, save or release");
+        self.may_look.then_some(&self.tables).ok_or_else(refused)
     }
 }
 

@@ -9,17 +9,20 @@ pub enum Grant {
     Log,
     /// When the batch at hand arrived.
     Clock,
+    /// The gateway's tables.
+    Lookup,
 }
 
 impl Grant {
     /// Every grant.
-    pub const ALL: [Grant; 2] = [Grant::Log, Grant::Clock];
+    pub const ALL: [Grant; 3] = [Grant::Log, Grant::Clock, Grant::Lookup];
 
     /// The word in configuration, which is also the interface's name.
     pub fn word(self) -> &'static str {
         match self {
             Grant::Log => "log",
             Grant::Clock => "clock",
+            Grant::Lookup => "lookup",
         }
     }
 }
@@ -37,12 +40,14 @@ pub struct Grants {
     pub log: bool,
     /// When the batch at hand arrived.
     pub clock: bool,
+    /// The gateway's tables.
+    pub lookup: bool,
 }
 
 impl Grants {
     /// Everything there is: for who writes a plugin and looks into it.
     pub fn all() -> Self {
-        Grants { log: true, clock: true }
+        Grants { log: true, clock: true, lookup: true }
     }
 
     /// Whether an import is granted.
@@ -50,6 +55,7 @@ impl Grants {
         match grant {
             Grant::Log => self.log,
             Grant::Clock => self.clock,
+            Grant::Lookup => self.lookup,
         }
     }
 }

@@ -82,35 +82,35 @@ impl Guest {
     }
 
     pub(crate) fn configure(&mut self, params: &str, fields: &[Field]) -> Result<Result<PlanOut, Vec<Issue>>, Fault> {
-        self.call(self.funcs.configure, (params, fields)).map(|(configured,)| configured)
+        self.looking(self.funcs.configure, (params, fields)).map(|(configured,)| configured)
     }
 
     pub(crate) fn keep(&mut self, batch: BatchIn<'_>) -> Result<KeptOut, Fault> {
-        self.call(self.funcs.rows, (batch,)).map(|(kept,)| kept)
+        self.looking(self.funcs.rows, (batch,)).map(|(kept,)| kept)
     }
 
     pub(crate) fn score(&mut self, batch: BatchIn<'_>) -> Result<FoundOut, Fault> {
-        self.call(self.funcs.rows, (batch,)).map(|(found,)| found)
+        self.looking(self.funcs.rows, (batch,)).map(|(found,)| found)
     }
 
     pub(crate) fn apply(&mut self, batch: BatchIn<'_>) -> Result<TableOut, Fault> {
-        self.call(self.funcs.rows, (batch,)).map(|(table,)| table)
+        self.looking(self.funcs.rows, (batch,)).map(|(table,)| table)
     }
 
     pub(crate) fn update(&mut self, batch: BatchIn<'_>) -> Result<Vec<RowFault>, Fault> {
-        self.call(self.funcs.rows, (batch,)).map(|(faults,)| faults)
+        self.looking(self.funcs.rows, (batch,)).map(|(faults,)| faults)
     }
 
     pub(crate) fn merge(&mut self, into: &[u32], later: &[u32]) -> Result<(), Fault> {
         match self.funcs.windows {
-            Some(windows) => self.call(windows.merge, (into, later)),
+            Some(windows) => self.looking(windows.merge, (into, later)),
             None => Err(self.lacks("merge")),
         }
     }
 
     pub(crate) fn finish(&mut self, windows: WindowsIn<'_>) -> Result<Vec<ColumnOut>, Fault> {
         match self.funcs.windows {
-            Some(funcs) => self.call(funcs.finish, (windows,)).map(|(columns,)| columns),
+            Some(funcs) => self.looking(funcs.finish, (windows,)).map(|(columns,)| columns),
             None => Err(self.lacks("finish")),
         }
     }
@@ -136,7 +136,7 @@ impl Guest {
         states: BlobsIn<'_>,
     ) -> Result<Result<(), String>, Fault> {
         match self.funcs.state {
-            Some(state) => self.call(state.load, (version, slots, states)).map(|(loaded,)| loaded),
+            Some(state) => self.looking(state.load, (version, slots, states)).map(|(loaded,)| loaded),
             None => Err(self.lacks("load")),
         }
     }
@@ -146,6 +146,18 @@ impl Guest {
             Some(state) => self.call(state.release, (slots,)),
             None => Ok(()),
         }
+    }
+
+    /// Calls an export that may ask for tables.
+    fn looking<P, R>(&mut self, func: Func, params: P) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        self.store.data_mut().may_look = true;
+        let answer = self.call(func, params);
+        self.store.data_mut().may_look = false;
+        answer
     }
 
     /// Calls an export. The types must be those [`Guest::check_types`] checked for it.

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::lines::Level;
 use crate::plugin::{PACKAGE, interface};
-use crate::{Grant, Grants, LoadProblem, TEXT_BYTES_MAX};
+use crate::{Grant, Grants, LoadProblem, TEXT_BYTES_MAX, lookup};
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, WasmStr};
@@ -55,6 +55,9 @@ pub(crate) fn link(linker: &mut Linker<Context>, grants: &Grants) -> wasmtime::R
         let mut clock = linker.instance(&interface("clock"))?;
         clock.func_wrap("arrival", |store: StoreContextMut<'_, Context>, ()| Ok((store.data().arrival()?.clock,)))?;
         clock.func_wrap("wall", |store: StoreContextMut<'_, Context>, ()| Ok((store.data().arrival()?.wall,)))?;
+    }
+    if grants.lookup {
+        lookup::link(linker)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a plugin may use.
 
-use crate::Grants;
+use crate::{Grants, Tables};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most bytes of a fault's or finding's text that is kept.
@@ -23,6 +24,8 @@ pub struct Limits {
     pub log: LogLimits,
     /// What it may import.
     pub grants: Grants,
+    /// What it may look things up in where that is granted; the same for as long as it runs.
+    pub tables: Arc<Tables>,
 }
 
 /// Bounds of what a plugin with [`crate::Grant::Log`] may say; the rest is dropped and counted.
@@ -54,6 +57,7 @@ impl Default for Limits {
             faults_max: 100,
             log: LogLimits::default(),
             grants: Grants::default(),
+            tables: Arc::default(),
         }
     }
 }

@@ -100,13 +100,16 @@ fn values(values: ValuesOut, name: &str) -> Checked<Values> {
     })
 }
 
-/// Values with their offsets, which must describe the data.
+/// Values with their offsets, which must describe the data; of no values there may be none.
 pub(crate) fn blobs(blobs: BlobsOut, name: &str) -> Checked<Blobs> {
+    if blobs.offsets.is_empty() && blobs.data.is_empty() {
+        return Ok(Blobs::default());
+    }
     Blobs::from_parts(blobs.offsets, blobs.data).ok_or_else(|| format!("offsets of {name} do not describe its data"))
 }
 
 /// One NaN, and zero where there is null: equal results are equal bytes on every machine.
-fn canonicalise(column: &mut Column) {
+pub(crate) fn canonicalise(column: &mut Column) {
     let null = |row: usize| column.valid.as_ref().is_some_and(|valid| valid[row] == 0);
     match &mut column.values {
         Values::Floats(values) => {

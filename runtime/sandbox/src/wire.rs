@@ -1,7 +1,7 @@
 //! The contract's types (`sdk/wit/tidegate.wit`) as wasmtime lowers and lifts them. What goes in is borrowed: a
 //! column crosses as one copy.
 
-use wasmtime::component::{ComponentType, Lift, Lower};
+use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(enum)]
@@ -65,14 +65,14 @@ pub(crate) struct BatchIn<'a> {
     pub columns: &'a [ColumnIn<'a>],
 }
 
-#[derive(Debug, Clone, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift, Lower)]
 #[component(record)]
 pub(crate) struct BlobsOut {
     pub offsets: Vec<u32>,
     pub data: Vec<u8>,
 }
 
-#[derive(Debug, Clone, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift, Lower)]
 #[component(variant)]
 pub(crate) enum ValuesOut {
     #[component(name = "floats")]
@@ -87,11 +87,42 @@ pub(crate) enum ValuesOut {
     Bytes(BlobsOut),
 }
 
-#[derive(Debug, Clone, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift, Lower)]
 #[component(record)]
 pub(crate) struct ColumnOut {
     pub values: ValuesOut,
     pub valid: Option<Vec<u8>>,
+}
+
+/// Keys as a guest lends them to `lookup`: looked at where they lie.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct KeysIn {
+    pub values: Keys,
+    pub valid: Option<WasmList<u8>>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct KeyBlobs {
+    pub offsets: WasmList<u32>,
+    pub data: WasmList<u8>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+#[expect(dead_code, reason = "made by lifting; keys are text or integers")]
+pub(crate) enum Keys {
+    #[component(name = "floats")]
+    Floats(WasmList<f64>),
+    #[component(name = "integers")]
+    Integers(WasmList<i64>),
+    #[component(name = "booleans")]
+    Booleans(WasmList<u8>),
+    #[component(name = "texts")]
+    Texts(KeyBlobs),
+    #[component(name = "bytes")]
+    Bytes(KeyBlobs),
 }
 
 #[derive(Debug, Clone, ComponentType, Lift)]

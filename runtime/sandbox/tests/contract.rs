@@ -9,16 +9,17 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tidegate_record::{Batch, BatchBuilder, Column, Field, Scalar, Schema, Values};
+use tidegate_record::{Batch, BatchBuilder, Blobs, Column, Field, Scalar, Schema, Values};
 use tidegate_sandbox::{
-    Arrival, ConfigureError, Engine, EngineOptions, Grant, Grants, Input, Kind, Limits, Plugin, Runner, Window,
+    Arrival, ConfigureError, Engine, EngineOptions, Grant, Grants, Input, KeyedTable, Kind, Limits, Plugin, Runner,
+    Tables, Window,
 };
 
 /// SHA-256 of `sdk/wit/tidegate.wit` as released, without comments and spaces.
 const RELEASED: &str = "00909c2cd27bd99f51d8f646dcc648afcfc84054a302e2b27cb8e40b7868d3c1";
 
 /// Every golden component: its file, kind, imports, and SHA-256.
-const GOLDEN: [(&str, Kind, &[Grant], &str); 7] = [
+const GOLDEN: [(&str, Kind, &[Grant], &str); 8] = [
     ("filter", Kind::Filter, &[], "2e129df6dd3db515ea7eda72733b09b44a00bec9f0db6096086d4726209071cb"),
     ("transform", Kind::Transform, &[], "e269dc1e44013e2a7fb53ec3604988a9906c032c03e4ce96e28383e2016c6232"),
     ("detect", Kind::Detect, &[], "cb821c548f20c9e5010d67d95c9b56224a09e26025974b9d3faad2be799d0326"),
@@ -26,6 +27,7 @@ const GOLDEN: [(&str, Kind, &[Grant], &str); 7] = [
     ("codec", Kind::Codec, &[], "12a1d0a95a3ef3ff095509621a0d5dc5d96fdb30f55585c3db9c52da84b6ecee"),
     ("log", Kind::Filter, &[Grant::Log], "5c099e284f5fe019a09b8a1b0ad25c5aa5f515c6a9ea51bbf80a8a7e6303b6e6"),
     ("clock", Kind::Filter, &[Grant::Clock], "f5f62e0e81f6341b011ee7950d11440b7110621d9daac2d9b378e33288fb2965"),
+    ("lookup", Kind::Transform, &[Grant::Lookup], "786eef5d5c1b0c1e3c4296b84882a32c4fcba1c7d44f3c93c127805fa8642580"),
 ];
 
 fn folder() -> &'static Path {
@@ -171,5 +173,18 @@ fn the_golden_imports_mean_what_they_meant() {
     for (at, wall, kept) in [(7, Some(8), 1), (8, Some(8), 0), (7, None, 0)] {
         clock.at(Arrival { clock: at, wall });
         assert_eq!(clock.keep(Input::of(&batch(&[Some(1.0)]))).expect("runs").keep, [kept]);
-    }
+    } // It makes `site` of the table `sites` by device.
+    let text = |values: [&str; 2]| {
+        let mut blobs = Blobs::default();
+        values.iter().for_each(|value| blobs.push(value.as_bytes()));
+        Column::of(Values::Texts(blobs))
+    };
+    let fields = vec![Field::new("device", Scalar::Text), Field::new("site", Scalar::Text)];
+    let sites = KeyedTable::new(fields, vec![text(["d0", "d1"]), text(["north", "south"])]).expect("a table");
+    let limits = Limits { tables: Arc::new(Tables::new([("sites".into(), sites)])), ..limits() };
+    let schema = schema(&[("temp", Scalar::Float)]);
+    let mut lookup = Runner::new(plugin("lookup"), "{}", &schema, &limits).expect("configures");
+    let table = lookup.apply(Input::of(&batch(&[Some(1.0), Some(2.0)]))).expect("runs");
+    let Values::Texts(sites) = &table.columns[0].values else { panic!("{table:?}") };
+    assert_eq!(sites.iter().collect::<Vec<_>>(), [b"south", b"south"]);
 }

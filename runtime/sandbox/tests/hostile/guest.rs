@@ -246,10 +246,36 @@ fn imports(imports: &[Grant]) -> String {
                (core func $arrival (canon lower (func $clock-import "arrival")))
                (core func $wall (canon lower (func $clock-import "wall") (memory $memory)))"#
         }
+        // Room for what is found is given by a module of its own: the guest's is not there yet. It is used in turns.
+        Grant::Lookup => {
+            r#"(core module $room (import "memory" "memory" (memory 0)) (global $next (mut i32) (i32.const 36864))
+                 (func (export "realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $at i32)
+                   (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+                   (if (i32.gt_u (i32.add (local.get $at) (local.get $size)) (i32.const 65536))
+                     (then (local.set $at (i32.const 36864))))
+                   (if (i32.gt_u (local.get $size) (i32.const 28672)) (then (return (i32.mul (i32.const 65536)
+                     (memory.grow (i32.add (i32.const 1) (i32.shr_u (local.get $size) (i32.const 16))))))))
+                   (global.set $next (i32.add (local.get $at) (local.get $size)))
+                   (local.get $at)))
+               (core instance $room (instantiate $room (with "memory" (instance $memory))))
+               (alias core export $room "realloc" (core func $room-realloc))
+               (alias export $types "scalar" (type $scalar))
+               (import "tidegate:plugin/lookup@1.0.0" (instance $lookup-import
+                 (alias outer 1 $column (type $column')) (export "column" (type $column (eq $column')))
+                 (alias outer 1 $field (type $field')) (export "field" (type $field (eq $field')))
+                 (export "fields" (func (param "table" string) (result (result (list $field) (error string)))))
+                 (export "find" (func (param "table" string) (param "keys" $column) (param "want" (list string))
+                   (result (result (list $column) (error string)))))))
+               (core func $fields (canon lower (func $lookup-import "fields") (memory $memory)
+                 (realloc (core func $room-realloc))))
+               (core func $find (canon lower (func $lookup-import "find") (memory $memory)
+                 (realloc (core func $room-realloc))))"#
+        }
     };
     let exports = |grant: &Grant| match grant {
         Grant::Log => r#"(export "log" (func $log))"#,
         Grant::Clock => r#"(export "arrival" (func $arrival)) (export "wall" (func $wall))"#,
+        Grant::Lookup => r#"(export "fields" (func $fields)) (export "find" (func $find))"#,
     };
     let host: String = imports.iter().map(exports).collect();
     let text: String = imports.iter().map(one).collect();
@@ -261,6 +287,10 @@ fn core_imports(imports: &[Grant]) -> String {
         Grant::Log => r#"(import "host" "log" (func $log (param i32 i32 i32)))"#,
         Grant::Clock => {
             r#"(import "host" "arrival" (func $arrival (result i64))) (import "host" "wall" (func $wall (param i32)))"#
+        }
+        Grant::Lookup => {
+            r#"(import "host" "fields" (func $fields (param i32 i32 i32)))
+               (import "host" "find" (func $find (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#
         }
     };
     imports.iter().map(one).collect()

@@ -6,6 +6,7 @@ mod calls;
 mod guest;
 mod imports;
 mod loading;
+mod lookup;
 mod plans;
 mod replies;
 mod states;

@@ -138,6 +138,7 @@ fn grants(section: &mut Section<'_>) -> Grants {
         match Grant::ALL.into_iter().find(|grant| grant.word() == word) {
             Some(Grant::Log) => grants.log = true,
             Some(Grant::Clock) => grants.clock = true,
+            Some(Grant::Lookup) => grants.lookup = true,
             None => {
                 let words = Grant::ALL.map(Grant::word);
                 let hint = did_you_mean(&word, words.into_iter());

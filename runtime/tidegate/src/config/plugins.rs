@@ -45,6 +45,7 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
                 log: log(section, limits.log),
                 // Nothing for all of them: an operator is granted what it needs.
                 grants: Grants::default(),
+                tables: limits.tables,
             },
         }
     })
