@@ -18,10 +18,13 @@ const ARCHITECTURE_LINES_MAX: usize = 200;
 /// A third-party crate and the only folders that may name it.
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["runtime/tidegate/src/http"]),
+    // `csv` is also the name of a decoder.
+    ("csv", &["runtime/tidegate/src/tables", "devices/src/decode"]),
     ("parquet", &["runtime/tidegate/src/cli/store/export"]),
     ("rdkafka", &["runtime/sinks", "tests"]),
     ("reqwest", &["runtime/sinks", "runtime/tidegate/src/cli"]),
     ("rumqttc", &["devices"]),
+    ("rusqlite", &["runtime/tidegate/src/tables"]),
     ("sled", &["runtime/store"]),
     ("tokio_serial", &["devices"]),
     ("wasmsign2", &["runtime/sandbox"]),

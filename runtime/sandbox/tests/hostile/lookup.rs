@@ -56,12 +56,15 @@ fn granted() -> Limits {
     }
 }
 
+/// Makes a column of keys in the guest's memory.
+type Keys = fn(&mut Image) -> [u32; 8];
+
 /// What a plugin asks for.
 struct Ask {
     table: &'static str,
     want: Vec<&'static str>,
     /// Keys other than the first column of the batch.
-    keys: Option<fn(&mut Image) -> [u32; 8]>,
+    keys: Option<Keys>,
 }
 
 impl Ask {
@@ -69,7 +72,7 @@ impl Ask {
         Ask { table, want: want.to_vec(), keys: None }
     }
 
-    fn with(self, keys: fn(&mut Image) -> [u32; 8]) -> Self {
+    fn with(self, keys: Keys) -> Self {
         Ask { keys: Some(keys), ..self }
     }
 
@@ -180,7 +183,7 @@ fn keys_of_another_scalar_are_refused() {
 
 #[test]
 fn keys_that_are_no_column_are_a_fault() {
-    let shapes: [(fn(&mut Image) -> [u32; 8], &str); 5] = [
+    let shapes: [(Keys, &str); 5] = [
         (|image| image.texts(&[0, 9], b"d1"), "offsets of the keys do not describe their data"),
         (|image| image.texts(&[1, 2], b"d1"), "offsets of the keys do not describe their data"),
         (|image| image.texts(&[0, 2, 1, 2], b"d1"), "offsets of the keys do not describe their data"),

@@ -17,6 +17,7 @@ pub(super) fn check(config: &Config, context: &Context<'_>) {
     checks.streams();
     checks.sources();
     checks.pipelines();
+    checks.tables();
     checks.cycles();
     checks.sinks();
     checks.addresses();
@@ -64,6 +65,24 @@ impl<'c> Checks<'c> {
                 let message = "is where a window ends, which pipelines say: give a source's field another name";
                 self.context.problem_at(&format!("{path}.fields.{}", streams::WINDOW_END), message);
             }
+        }
+    }
+
+    fn tables(&self) {
+        let mut looks = false;
+        for pipeline in &self.config.pipelines {
+            for (index, _) in pipeline.operators.iter().enumerate().filter(|(_, operator)| operator.grants.lookup) {
+                looks = true;
+                if self.config.tables.is_empty() {
+                    let path = format!("pipelines.{}.operators[{index}].grant", pipeline.name);
+                    let message = "\"lookup\" is granted, and there is no table: add a section [tables.NAME]";
+                    self.context.problem_at(&path, message);
+                }
+            }
+        }
+        for table in self.config.tables.iter().filter(|_| !looks) {
+            let message = "no operator may look it up: write grant = [\"lookup\"] beside the plugin that is to";
+            self.context.warning_at(&format!("tables.{}", table.name), message);
         }
     }
 

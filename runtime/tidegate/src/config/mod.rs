@@ -24,6 +24,7 @@ mod sources;
 mod store;
 mod streams;
 mod suggest;
+mod tables;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
@@ -38,6 +39,7 @@ pub use plugins::PluginsConfig;
 pub use sinks::{SinkConfig, SinkKind};
 pub use sources::{SourceConfig, SourceKind};
 pub use streams::StreamConfig;
+pub use tables::{TableConfig, TableFormat};
 
 use crate::log;
 use context::Context;
@@ -63,6 +65,8 @@ pub struct Config {
     pub control: ControlConfig,
     /// Plugins.
     pub plugins: PluginsConfig,
+    /// What plugins may look things up in.
+    pub tables: Vec<TableConfig>,
     /// The store; its clock is the caller's to set.
     pub store: tidegate_store::Options,
     /// The device under the store, and what may be written to it.
@@ -130,6 +134,7 @@ fn read<'c>(path: &Path, table: &'c DeTable<'c>, context: &'c Context<'c>) -> Co
             log: gateway::log(root),
             control: gateway::control(root),
             plugins: plugins::read(root),
+            tables: tables::read(root),
             streams: streams::read(root),
             sources: sources::read(root, max_future),
             pipelines: pipelines::read(root),

@@ -145,7 +145,7 @@ fn fields(section: &mut Section<'_>) -> Option<Arc<Schema>> {
 }
 
 /// `temp = "f64"` or `temp = { type = "f64", unit = "Cel" }`.
-fn field(name: &str, value: &Value<'_>) -> Option<Field> {
+pub(super) fn field(name: &str, value: &Value<'_>) -> Option<Field> {
     if let DeValue::String(_) = value.inner.get_ref() {
         let word: String = value.get()?;
         return match scalar(&word) {

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 const REFERENCE: &str = include_str!("../../../../config/gateway.toml");
 
 /// Options that have no default: the reference shows an example.
-const WITHOUT_DEFAULT: [&str; 20] = [
+const WITHOUT_DEFAULT: [&str; 27] = [
     "control.token_file",
     "pipelines.*.operators.codec",
     "pipelines.*.operators.keep",
@@ -28,6 +28,13 @@ const WITHOUT_DEFAULT: [&str; 20] = [
     "store.endurance",
     "store.write_budget",
     "streams.*.max_age",
+    "tables.*.fields.*.type",
+    "tables.*.fields.*.unit",
+    "tables.*.file",
+    "tables.*.format",
+    "tables.*.key",
+    "tables.*.query",
+    "tables.*.table",
     "uplink.max_bytes_per_hour",
     "uplink.send_window",
 ];
@@ -59,7 +66,7 @@ fn asked(text: &str) -> (Vec<Asked>, Vec<String>) {
 /// The path with chosen names as `*`: `sources.field.url` is `sources.*.url`.
 fn pattern(path: &str) -> String {
     let mut levels: Vec<String> = path.split('.').map(str::to_string).collect();
-    let named = ["streams", "sources", "pipelines", "sinks"].contains(&levels[0].as_str());
+    let named = ["streams", "sources", "pipelines", "sinks", "tables"].contains(&levels[0].as_str());
     let own = levels.get(1).is_some_and(|name| name == "dead_letters" || name == "ledger");
     if named && levels.len() > 1 && !own {
         levels[1] = "*".into();

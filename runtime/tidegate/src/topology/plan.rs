@@ -2,6 +2,7 @@
 
 use crate::author::{self, Parameter};
 use crate::config::{Config, OperatorConfig, PipelineConfig};
+use crate::tables;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,9 +51,17 @@ pub(super) fn engine(config: &Config, cache_dir: PathBuf) -> Result<Engine, Stri
 /// Loads plugins, configures operators, finds out the fields of every stream. The error holds all problems.
 pub fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
     let mut problems = Vec::new();
+    let mut config = config.clone();
+    match tables::load(&config.tables) {
+        Ok(tables) => config.plugins.limits.tables = tables,
+        Err(wrong) => problems.extend(wrong),
+    }
+    let (config, has_tables) = (&config, problems.is_empty());
     let mut pipelines = Vec::new();
     for pipeline in &config.pipelines {
         match options(config, engine, pipeline) {
+            // Without them, what a plugin says of its tables would only bring problems that are none.
+            Ok(_) if !has_tables && pipeline.operators.iter().any(|operator| operator.grants.lookup) => {}
             Ok(options) => pipelines.push(options),
             Err(several) => problems.extend(several),
         }
