@@ -15,6 +15,8 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("java", "default-jre-headless"),
     ("mvn", "maven"),
     ("go", "golang-go"),
+    ("clang", "clang"),
+    ("wasm-ld", "lld"),
 ];
 
 /// The disks that torture makes and cuts.

@@ -14,7 +14,7 @@ fn build_environment() -> [(&'static str, PathBuf); 2] {
 
 fn tidegate(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    command.args(arguments).envs(build_environment()).output().unwrap()
+    command.args(arguments).envs(build_environment()).env_remove("TIDEGATE_SDK").output().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -267,10 +267,42 @@ fn what_is_no_plugin_and_no_folder_of_one_is_told_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();
     assert!(fails(&["plugin", "test", &path]).contains("build it first: tidegate plugin build"));
-    assert!(fails(&["plugin", "build", &path]).contains("there is no Cargo.toml; tidegate plugin new NAME begins one"));
+    let said = fails(&["plugin", "build", &path]);
+    assert!(
+        said.contains("there is none of Cargo.toml, plugin.c, plugin.wat; tidegate plugin new NAME begins"),
+        "{said}"
+    );
     let bad = format!("{path}/Warm");
     let said = fails(&["plugin", "new", &bad, "--kind", "filter", "--sdk", SDK]);
     assert!(said.contains("\"Warm\" is no name of a plugin"), "{said}");
     let said = fails(&["plugin", "new", &format!("{path}/warm"), "--kind", "filter", "--sdk", &path]);
     assert!(said.contains("the folder sdk of Tidegate's source is meant"), "{said}");
+    let said = fails(&["plugin", "new", &format!("{path}/warm"), "--kind", "filter"]);
+    assert!(said.contains("a plugin in Rust needs --sdk PATH (or TIDEGATE_SDK)"), "{said}");
+    let said = fails(&["plugin", "new", &format!("{path}/warm"), "--kind", "codec", "--lang", "c"]);
+    assert!(said.contains("no template of a codec in c: filter, detect and aggregate there are"), "{said}");
+}
+
+#[test]
+fn a_tool_that_is_missing_is_named_with_what_brings_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("warm").display().to_string();
+    succeeds(&["plugin", "new", &plugin, "--kind", "filter", "--lang", "c"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let output = command.args(["plugin", "build", &plugin]).env("PATH", folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    let remedy = "wasm-ld is not there: install clang and lld: apt-get install clang lld";
+    assert!(said(&output).contains(remedy), "{}", said(&output));
+}
+
+#[test]
+fn what_a_plugin_exports_must_be_what_its_world_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("warm").display().to_string();
+    succeeds(&["plugin", "new", &plugin, "--kind", "filter", "--lang", "wat"]);
+    let world = "package my:plugin;\nworld plugin { include tidegate:plugin/detect-plugin@1.0.0; }\n";
+    std::fs::write(format!("{plugin}/wit/world.wit"), world).unwrap();
+    let said = fails(&["plugin", "build", &plugin]);
+    assert!(said.contains("does it export what wit/world.wit says, and import nothing else?"), "{said}");
+    assert!(said.contains("failed to find export of interface `tidegate:plugin/state@1.0.0`"), "{said}");
 }

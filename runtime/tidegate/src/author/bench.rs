@@ -30,6 +30,8 @@ pub struct BenchOptions {
 pub struct Measured {
     /// Records a call.
     pub batch: usize,
+    /// Microseconds until an instance can be called, instantiated and configured: the least of five.
+    pub start_us: i64,
     /// Nanoseconds a record: the least of five parts of the time, since what disturbs only adds.
     pub ns_per_record: f64,
     /// Most linear memory an instance had, bytes.
@@ -45,8 +47,15 @@ pub fn bench(plugin: &Arc<Plugin>, options: &BenchOptions) -> Result<Vec<Measure
 }
 
 fn measure(plugin: &Arc<Plugin>, options: &BenchOptions, rows: usize, clock: &SystemClock) -> Result<Measured, String> {
-    let mut runner = Runner::new(plugin.clone(), &options.params, &options.fields, &super::limits())
-        .map_err(|error| error.to_string())?;
+    let start = || -> Result<(Runner, i64), String> {
+        let began = clock.boot();
+        let runner = Runner::new(plugin.clone(), &options.params, &options.fields, &super::limits());
+        Ok((runner.map_err(|error| error.to_string())?, clock.boot() - began))
+    };
+    let (mut runner, mut start_us) = start()?;
+    for _ in 0..4 {
+        start_us = start_us.min(start()?.1);
+    }
     let (batch, slots) = records(&options.fields, rows);
     let slots = runner.plan().slots.then_some(slots);
     call(&mut runner, plugin.kind(), &batch, slots.as_deref())?;
@@ -66,7 +75,7 @@ fn measure(plugin: &Arc<Plugin>, options: &BenchOptions, rows: usize, clock: &Sy
     }
     let stats = runner.stats();
     let (memory_bytes_peak, faults) = (stats.memory_bytes_peak.load(Relaxed), stats.faults.load(Relaxed));
-    Ok(Measured { batch: rows, ns_per_record: least, memory_bytes_peak, faults })
+    Ok(Measured { batch: rows, start_us, ns_per_record: least, memory_bytes_peak, faults })
 }
 
 fn call(runner: &mut Runner, kind: Kind, batch: &Arc<Batch>, slots: Option<&[u32]>) -> Result<(), String> {

@@ -4,15 +4,18 @@ mod bench;
 mod build;
 mod cases;
 mod inspect;
+mod lang;
 mod new;
 mod place;
 mod sign;
+mod templates;
 mod trials;
 
 pub use bench::{BenchOptions, Measured, bench};
 pub use build::{Built, build};
 pub use cases::{Case, Cases};
 pub use inspect::{Inspected, Parameter, inspect, params};
+pub use lang::Lang;
 pub use new::{NewOptions, new};
 pub use sign::{keygen, sign, verify, verify_with};
 pub use trials::{Verdict, run};

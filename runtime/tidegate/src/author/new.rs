@@ -1,5 +1,6 @@
 //! Begins a plugin: a folder with something that builds, runs and is tested, to be made one's own.
 
+use super::{Lang, templates};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tidegate_sandbox::Kind;
@@ -11,34 +12,51 @@ pub struct NewOptions {
     pub folder: PathBuf,
     /// What it does.
     pub kind: Kind,
-    /// Where the SDK is: the `sdk` folder of Tidegate's source.
-    pub sdk: PathBuf,
+    /// What it is written in.
+    pub lang: Lang,
+    /// Where the SDK for Rust is: the `sdk` folder of Tidegate's source.
+    pub sdk: Option<PathBuf>,
 }
 
 /// Makes the folder; gives the files in it.
 pub fn new(options: &NewOptions) -> Result<Vec<PathBuf>, String> {
-    let NewOptions { folder, kind, sdk } = options;
+    let NewOptions { folder, kind, lang, sdk } = options;
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(is_part) || name.len() > 64 {
         let rule = "a-z, 0-9 and '-', beginning with a letter, at most 64";
         return Err(format!("{name:?} is no name of a plugin: {rule}"));
     }
-    let sdk = sdk.canonicalize().map_err(|error| format!("the SDK {}: {error}", sdk.display()))?;
-    if !sdk.join("wit").is_dir() {
-        let meant = "the folder sdk of Tidegate's source is meant";
-        return Err(format!("the SDK {}: there is no wit in it; {meant}", sdk.display()));
-    }
+    let sdk = match lang {
+        Lang::Rust => sdk_of(sdk.as_deref())?.display().to_string(),
+        _ => String::new(),
+    };
+    let files = templates::files(*lang, *kind).ok_or_else(|| {
+        let word = lang.word();
+        format!(
+            "there is no template of a {kind} in {word}: filter, detect and aggregate there are, and all kinds in rust"
+        )
+    })?;
     fs::create_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let (lib, cases) = template(*kind);
-    let fill = |text: &str| text.replace("@name@", &name).replace("@sdk@", &sdk.display().to_string());
     let mut written = Vec::new();
-    for (file, text) in [("Cargo.toml", MANIFEST), ("src/lib.rs", lib), ("cases.yaml", cases), (".gitignore", IGNORE)] {
+    for (file, text) in files {
         let path = folder.join(file);
-        write(&path, &fill(text)).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = text.replace("@name@", &name).replace("@sdk@", &sdk);
+        write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
         written.push(path);
     }
     Ok(written)
+}
+
+/// The SDK a plugin in Rust depends on.
+fn sdk_of(sdk: Option<&Path>) -> Result<PathBuf, String> {
+    let meant = "the folder sdk of Tidegate's source is meant";
+    let sdk = sdk.ok_or_else(|| format!("a plugin in Rust needs --sdk PATH (or TIDEGATE_SDK): {meant}"))?;
+    let sdk = sdk.canonicalize().map_err(|error| format!("the SDK {}: {error}", sdk.display()))?;
+    match sdk.join("wit").is_dir() {
+        true => Ok(sdk),
+        false => Err(format!("the SDK {}: there is no wit in it; {meant}", sdk.display())),
+    }
 }
 
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
@@ -46,48 +64,4 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(path, text)
-}
-
-const IGNORE: &str = "target\n";
-
-/// `[workspace]`: it is its own, wherever it lies.
-const MANIFEST: &str = r#"[package]
-name = "@name@"
-version = "0.1.0"
-edition = "2024"
-description = "What it does, in one line: gateways show it"
-
-[lib]
-crate-type = ["cdylib", "rlib"]
-
-[dependencies]
-tidegate = { package = "tidegate-sdk", path = "@sdk@" }
-
-# Names stay in for backtraces, everything else goes.
-[profile.release]
-lto = true
-codegen-units = 1
-panic = "abort"
-strip = "debuginfo"
-
-[workspace]
-"#;
-
-/// `src/lib.rs` and `cases.yaml` of a kind.
-fn template(kind: Kind) -> (&'static str, &'static str) {
-    macro_rules! template {
-        ($kind:literal) => {
-            (
-                include_str!(concat!("templates/", $kind, ".rs.txt")),
-                include_str!(concat!("templates/", $kind, ".cases.yaml")),
-            )
-        };
-    }
-    match kind {
-        Kind::Filter => template!("filter"),
-        Kind::Transform => template!("transform"),
-        Kind::Detect => template!("detect"),
-        Kind::Aggregate => template!("aggregate"),
-        Kind::Codec => template!("codec"),
-    }
 }

@@ -4,7 +4,7 @@ mod trust;
 
 use super::operators::{self, ReleaseArgs};
 use super::{exit, failed};
-use crate::author::{self, BenchOptions, Cases, Inspected, Measured, NewOptions, Verdict};
+use crate::author::{self, BenchOptions, Cases, Inspected, Lang, Measured, NewOptions, Verdict};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use trust::{SignArgs, VerifyArgs};
 pub enum PluginCommand {
     /// Begin a plugin: a folder with code, tests and cases, ready to build
     New(NewArgs),
-    /// Build the crate in a folder to NAME.wasm beside its Cargo.toml
+    /// Build the plugin in a folder to NAME.wasm there, by the toolchain of its language
     Build {
         /// The folder
         #[arg(default_value = ".")]
@@ -27,7 +27,7 @@ pub enum PluginCommand {
     },
     /// Run the cases beside a plugin in the sandbox: whole, record by record, and cut at random with restarts
     Test(TestArgs),
-    /// Measure nanoseconds a record by records a call
+    /// Measure nanoseconds a record by records a call, and the start of an instance
     Bench(BenchArgs),
     /// Say what a plugin is: kind, parameters, size, hash, who says to have signed it
     Inspect {
@@ -59,9 +59,12 @@ pub struct NewArgs {
     /// filter, transform, detect, aggregate or codec
     #[arg(long, value_parser = kind)]
     kind: Kind,
-    /// The SDK: the folder `sdk` of Tidegate's source
+    /// What to write it in
+    #[arg(long, value_enum, default_value_t = Lang::Rust)]
+    lang: Lang,
+    /// The SDK for Rust: the folder `sdk` of Tidegate's source
     #[arg(long, env = "TIDEGATE_SDK", value_name = "PATH")]
-    sdk: PathBuf,
+    sdk: Option<PathBuf>,
 }
 
 /// What to test.
@@ -132,12 +135,15 @@ pub fn plugin(command: PluginCommand) -> ExitCode {
 }
 
 fn begin(args: NewArgs) -> Result<ExitCode, String> {
-    let folder = args.folder.clone();
-    let written = author::new(&NewOptions { folder: args.folder, kind: args.kind, sdk: args.sdk })?;
+    let NewArgs { folder, kind, lang, sdk } = args;
+    let written = author::new(&NewOptions { folder: folder.clone(), kind, lang, sdk })?;
     written.iter().for_each(|file| println!("{}", file.display()));
     let folder = folder.display();
-    println!("\nnext: cargo test --manifest-path {folder}/Cargo.toml");
-    println!("      tidegate plugin build {folder} && tidegate plugin test {folder}");
+    let first = match lang {
+        Lang::Rust => format!("cargo test --manifest-path {folder}/Cargo.toml\n      "),
+        _ => String::new(),
+    };
+    println!("\nnext: {first}tidegate plugin build {folder} && tidegate plugin test {folder}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -171,9 +177,9 @@ fn bench(args: BenchArgs) -> Result<ExitCode, String> {
     if args.json {
         println!("{}", serde_json::json!(measured));
     } else {
-        println!("{:>8} {:>12} {:>14} {:>8}", "records", "ns a record", "memory bytes", "faults");
-        for Measured { batch, ns_per_record, memory_bytes_peak, faults } in &measured {
-            println!("{batch:>8} {ns_per_record:>12.2} {memory_bytes_peak:>14} {faults:>8}");
+        println!("{:>8} {:>12} {:>14} {:>8} {:>9}", "records", "ns a record", "memory bytes", "faults", "start us");
+        for Measured { batch, start_us, ns_per_record, memory_bytes_peak, faults } in &measured {
+            println!("{batch:>8} {ns_per_record:>12.2} {memory_bytes_peak:>14} {faults:>8} {start_us:>9}");
         }
     }
     let (last, budget) = (measured.iter().max_by_key(|m| m.batch), args.budget);

@@ -1,19 +1,12 @@
-//! From an author's crate to a component beside it.
+//! Rust, by cargo.
 
+use super::read;
+use crate::author::Lang;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const TRIPLE: &str = "wasm32-unknown-unknown";
-
-/// A plugin that was built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Built {
-    /// The component.
-    pub file: PathBuf,
-    /// Its size.
-    pub bytes: u64,
-}
 
 /// What cargo says while it builds, of which one line is wanted.
 #[derive(Deserialize)]
@@ -25,29 +18,16 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// Builds the crate in `folder` for WebAssembly and makes it a component, `NAME.wasm` in that folder. What the compiler
-/// says goes to standard error.
-pub fn build(folder: &Path) -> Result<Built, String> {
-    let folder = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
-    let manifest = folder.join("Cargo.toml");
-    if !manifest.is_file() {
-        let remedy = "tidegate plugin new NAME begins one (plugins in WebAssembly text need no build)";
-        return Err(format!("{}: there is no Cargo.toml; {remedy}", folder.display()));
-    }
-    let module = compile(&folder, &manifest)?;
-    let bytes = std::fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
+/// Builds the crate in `folder` for WebAssembly and makes it a component; it carries its interfaces.
+pub fn component(folder: &Path) -> Result<Vec<u8>, String> {
+    let manifest = folder.join(Lang::Rust.mark());
+    let module = compile(folder, &manifest)?;
+    let bytes = read(&module)?;
     let mut encoder = wit_component::ComponentEncoder::default();
-    let component = encoder.validate(true).module(&bytes).and_then(|encoder| encoder.encode()).map_err(|error| {
+    encoder.validate(true).module(&bytes).and_then(|encoder| encoder.encode()).map_err(|error| {
         let remedy = "is a function marked, such as #[tidegate::filter]?";
         format!("{}: makes no component ({remedy}): {error:#}", module.display())
-    })?;
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let file = folder.join(format!("{name}.wasm"));
-    // All or nothing: a gateway may be reading the old one.
-    let new = file.with_extension("wasm.new");
-    let written = std::fs::write(&new, &component).and_then(|()| std::fs::rename(&new, &file));
-    written.map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(Built { file, bytes: component.len() as u64 })
+    })
 }
 
 /// Runs cargo; gives the module it made.

@@ -1,0 +1,61 @@
+//! What a plugin begins with: the same operators in every language, and the same cases for them.
+
+use super::Lang;
+use std::borrow::Cow;
+use tidegate_sandbox::Kind;
+
+/// A file of a template and its text. `@name@` stands for the plugin's name, `@sdk@` for where the SDK is.
+pub type File = (&'static str, Cow<'static, str>);
+
+/// The contract, which lies beside every plugin that is not in Rust.
+const CONTRACT: &str = include_str!("../../../../sdk/wit/tidegate.wit");
+
+macro_rules! by_kind {
+    ($kind:expr, $before:literal, $after:literal: $($word:ident)*) => {
+        match $kind.word() {
+            $(stringify!($word) => Some(include_str!(concat!("templates/", $before, stringify!($word), $after))),)*
+            _ => None,
+        }
+    };
+}
+
+/// The files of a plugin; none where a language has no template of that kind.
+pub fn files(lang: Lang, kind: Kind) -> Option<Vec<File>> {
+    let mut files = match lang {
+        Lang::Rust => rust(kind)?,
+        Lang::C => vec![
+            ("plugin.c", by_kind!(kind, "c/", ".c": filter detect aggregate)?.into()),
+            ("tidegate.h", include_str!("templates/c/tidegate.h").into()),
+        ],
+        Lang::Wat => {
+            let text = by_kind!(kind, "wat/", ".wat": filter detect aggregate)?;
+            let text = text.replace(";; @state@\n", include_str!("templates/wat/state.wat"));
+            vec![("plugin.wat", text.replace(";; @common@\n", include_str!("templates/wat/common.wat")).into())]
+        }
+    };
+    if lang != Lang::Rust {
+        files.push(("wit/world.wit", world(kind).into()));
+        files.push(("wit/deps/tidegate/tidegate.wit", CONTRACT.into()));
+    }
+    let cases = by_kind!(kind, "", ".cases.yaml": filter transform detect aggregate codec)?;
+    files.push(("cases.yaml", cases.into()));
+    Some(files)
+}
+
+fn rust(kind: Kind) -> Option<Vec<File>> {
+    let lib = by_kind!(kind, "rust/", ".rs.txt": filter transform detect aggregate codec)?;
+    Some(vec![
+        ("Cargo.toml", include_str!("templates/rust/manifest.toml.txt").into()),
+        ("src/lib.rs", lib.into()),
+        (".gitignore", "target\n".into()),
+    ])
+}
+
+/// What the plugin exports.
+fn world(kind: Kind) -> String {
+    let kind = kind.word();
+    format!(
+        "package my:plugin;\n\n/// What the plugin exports, and what it imports: `include tidegate:plugin/logging@1.0.0;` \
+         would be the log.\nworld plugin {{\n  include tidegate:plugin/{kind}-plugin@1.0.0;\n}}\n"
+    )
+}
