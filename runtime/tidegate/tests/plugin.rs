@@ -226,7 +226,7 @@ fn an_author_logs_and_tells_the_time_and_an_operator_grants_it() {
         "imports tidegate:plugin/log@1.0.0 and tidegate:plugin/clock@1.0.0, which is not granted: write grant = ";
     assert!(refused.contains("pipelines.p, operator 1: plugin ") && refused.contains(remedy), "{refused}");
     let refused = check("grant = [\"log\", \"clok\"]");
-    assert!(refused.contains("grant: \"clok\" is none of log, clock; did you mean"), "{refused}");
+    assert!(refused.contains("grant: \"clok\" is none of log, clock, lookup; did you mean"), "{refused}");
     let granted = "grant = [\"log\", \"clock\"]";
     let sound = check(granted);
     assert!(sound.contains("is sound"), "{sound}");

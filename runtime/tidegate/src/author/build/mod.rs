@@ -5,7 +5,7 @@ mod rust;
 mod tool;
 mod world;
 
-use super::Lang;
+use super::{Lang, place::place};
 use std::path::{Path, PathBuf};
 
 /// A plugin that was built.
@@ -27,10 +27,7 @@ pub fn build(folder: &Path) -> Result<Built, String> {
     };
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let file = folder.join(format!("{name}.wasm"));
-    // All or nothing: a gateway may be reading the old one.
-    let new = file.with_extension("wasm.new");
-    let written = std::fs::write(&new, &component).and_then(|()| std::fs::rename(&new, &file));
-    written.map_err(|error| format!("{}: {error}", file.display()))?;
+    place(&file, &component)?;
     Ok(Built { file, bytes: component.len() as u64 })
 }
 
