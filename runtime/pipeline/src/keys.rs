@@ -31,6 +31,11 @@ impl Keys {
         &self.names[key as usize]
     }
 
+    /// The name of device `key`, where there is one.
+    pub fn named(&self, key: u32) -> Option<&str> {
+        self.names.get(key as usize).map(|name| &**name)
+    }
+
     /// The number of each row's device; [`NO_KEY`] for a new device when there is no room.
     pub fn number(&mut self, batch: &Batch) -> Vec<u32> {
         const UNSEEN: u32 = u32::MAX - 1;

@@ -196,6 +196,12 @@ impl Windows {
         self.slots.free.extend(closed.iter().map(|c| c.slot));
     }
 
+    /// The device of the open window that has a slot.
+    pub fn device_of(&self, slot: u32) -> Option<&str> {
+        let key = self.devices.iter().position(|device| device.open.iter().any(|open| open.slot == slot))?;
+        self.keys.named(key as u32)
+    }
+
     /// The slots of all open windows.
     pub fn open_slots(&self) -> Vec<u32> {
         let open = self.devices.iter().flat_map(|d| d.open.iter().map(|o| o.slot));

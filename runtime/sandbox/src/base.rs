@@ -16,6 +16,7 @@ pub(crate) struct Base {
     places: Vec<Place>,
     arena: Vec<u8>,
     wasted: usize,
+    live: usize,
 }
 
 impl Base {
@@ -26,6 +27,7 @@ impl Base {
             self.places.resize(slot + 1, Place::default());
         }
         let place = &mut self.places[slot];
+        self.live = self.live - place.len + state.len();
         if state.len() > place.room {
             self.wasted += place.room;
             *place = Place { start: self.arena.len(), len: 0, room: state.len() };
@@ -46,6 +48,11 @@ impl Base {
     /// A slot's state; empty where there is none.
     pub(crate) fn at(&self, slot: u32) -> &[u8] {
         self.places.get(slot as usize).map_or(&[], |place| &self.arena[place.start..place.start + place.len])
+    }
+
+    /// What all states take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.live
     }
 
     /// The slots in `range` that have a state.
@@ -88,6 +95,7 @@ mod tests {
                 prop_assert_eq!(base.at(slot), model.get(&slot).map_or(&[][..], Vec::as_slice));
             }
             let live: usize = model.values().map(Vec::len).sum();
+            prop_assert_eq!(base.bytes(), live);
             prop_assert!(base.arena.len() <= 3 * live + 3 * 4096, "{} bytes for {live}", base.arena.len());
         }
     }

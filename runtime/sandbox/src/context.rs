@@ -1,24 +1,20 @@
 //! What an instance has taken, what it may take, and what it is told beside its arguments.
 
 use crate::lines::Said;
-use crate::{Arrival, Limits, LogLimits, Tables};
+use crate::{Arrival, Bound, Limits, LogLimits, Tables};
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
-
-/// Most elements all tables of an instance may have together.
-const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Most core instances (and tables) in a component: an adapter and its shims make about ten.
-const INSTANCES_MAX: usize = 32;
-/// Most memories in a component.
-const MEMORIES_MAX: usize = 8;
 
 /// What belongs to one store.
 pub(crate) struct Context {
     pub(crate) memory_bytes: usize,
     memory_bytes_max: usize,
     table_elements: usize,
+    table_elements_max: usize,
+    instances_max: usize,
+    memories_max: usize,
     /// What was refused since the call began.
-    pub(crate) denied: Option<&'static str>,
+    pub(crate) denied: Option<Bound>,
     pub(crate) said: Said,
     pub(crate) log_limits: LogLimits,
     /// When the batch at hand arrived; `None` in calls that bring none.
@@ -36,6 +32,9 @@ impl Context {
             memory_bytes: 0,
             memory_bytes_max: limits.memory_bytes,
             table_elements: 0,
+            table_elements_max: limits.table_elements,
+            instances_max: limits.instances,
+            memories_max: limits.memories,
             denied: None,
             said: Said::default(),
             log_limits: limits.log.clone(),
@@ -62,7 +61,7 @@ impl ResourceLimiter for Context {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes_max {
-            self.denied = Some("memory");
+            self.denied = Some(Bound::Memory);
             return Ok(false);
         }
         self.memory_bytes = total;
@@ -71,8 +70,8 @@ impl ResourceLimiter for Context {
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
-        if total > TABLE_ELEMENTS_MAX {
-            self.denied = Some("table elements");
+        if total > self.table_elements_max {
+            self.denied = Some(Bound::Elements);
             return Ok(false);
         }
         self.table_elements = total;
@@ -80,14 +79,14 @@ impl ResourceLimiter for Context {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        self.instances_max
     }
 
     fn tables(&self) -> usize {
-        INSTANCES_MAX
+        self.instances_max
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_MAX
+        self.memories_max
     }
 }

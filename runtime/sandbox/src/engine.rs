@@ -1,14 +1,16 @@
 //! The one WebAssembly engine of the process.
 
 use crate::cache::Cache;
-use crate::{EngineError, Limits, LoadError, Plugin, Trust, compile, load, ticker};
+use crate::{EngineError, Limits, LoadError, LoadProblem, Plugin, Trust, compile, load, ticker};
+use metrics::counter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where plugins are compiled.
 #[derive(Debug, Clone)]
 pub enum Compiler {
-    /// In a child process (`exe args… in.wasm out.cwasm`, which calls [`crate::compile_main`]): the gateway's memory
+    /// In a child process (`exe args… in.wasm out.cwasm seconds bytes`, which calls [`crate::compile_main`]): the gateway's memory
     /// does not grow by the compiler's, and a plugin made to choke it costs only the child. Needs a `cache_dir`.
     Child {
         /// The program, most often the gateway itself.
@@ -20,6 +22,21 @@ pub enum Compiler {
     InProcess,
 }
 
+/// What compiling a plugin in a child may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// How long it may take: the largest plugins known (18 MB of Python) take 13 s.
+    pub time: Duration,
+    /// Most address space the child may have.
+    pub memory_bytes: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        CompileLimits { time: Duration::from_secs(120), memory_bytes: 3 << 30 }
+    }
+}
+
 /// How the engine is set up.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
@@ -27,6 +44,8 @@ pub struct EngineOptions {
     pub cache_dir: Option<PathBuf>,
     /// Where they are compiled.
     pub compiler: Compiler,
+    /// What that may take.
+    pub compile: CompileLimits,
     /// Most stack a call may use, in bytes.
     pub stack_bytes: usize,
     /// Whose plugins are loaded.
@@ -39,6 +58,7 @@ impl Default for EngineOptions {
         EngineOptions {
             cache_dir: None,
             compiler: Compiler::InProcess,
+            compile: CompileLimits::default(),
             stack_bytes: 256 << 10,
             trust: Trust::default(),
         }
@@ -56,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) cache: Option<Cache>,
     pub(crate) compiler: Compiler,
+    pub(crate) compile: CompileLimits,
     pub(crate) trust: Trust,
 }
 
@@ -72,23 +93,28 @@ impl Engine {
             let why = "a compiler in a child process needs a cache_dir for its files".into();
             return Err(EngineError::Cache { folder: PathBuf::new(), why });
         }
-        let (compiler, trust) = (options.compiler, options.trust);
-        Ok(Engine { shared: Arc::new(Shared { wasmtime, cache, compiler, trust }) })
+        let EngineOptions { compiler, compile, trust, .. } = options;
+        Ok(Engine { shared: Arc::new(Shared { wasmtime, cache, compiler, compile, trust }) })
     }
 
     /// Loads a plugin from a `.wasm` component or the `.wat` text of one.
     pub fn load(&self, file: &Path, limits: &Limits) -> Result<Arc<Plugin>, LoadError> {
         match load::read(file, limits) {
             Ok(bytes) => self.load_bytes(file, &bytes, limits),
-            Err(problem) => Err(LoadError { file: file.into(), problem: Box::new(problem) }),
+            Err(problem) => Err(refused(file, problem)),
         }
     }
 
     /// Loads a plugin from the bytes of such a file; `file` names it in errors.
     pub fn load_bytes(&self, file: &Path, bytes: &[u8], limits: &Limits) -> Result<Arc<Plugin>, LoadError> {
         let loaded = load::load(&self.shared, bytes, limits);
-        loaded.map(Arc::new).map_err(|problem| LoadError { file: file.into(), problem: Box::new(problem) })
+        loaded.map(Arc::new).map_err(|problem| refused(file, problem))
     }
+}
+
+fn refused(file: &Path, problem: LoadProblem) -> LoadError {
+    counter!("tidegate_plugin_loads_refused_total", "reason" => problem.word()).increment(1);
+    LoadError { file: file.into(), problem: Box::new(problem) }
 }
 
 fn shared_wasmtime(stack_bytes: usize) -> Result<wasmtime::Engine, EngineError> {

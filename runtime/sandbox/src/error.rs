@@ -44,6 +44,9 @@ pub enum LoadProblem {
     /// Does not compile.
     #[error("does not compile: {0}")]
     Compile(String),
+    /// Compiling it takes too long.
+    #[error("took longer to compile than {0:?}; raise plugins.compile_time if this plugin is to be trusted with it")]
+    CompileTime(std::time::Duration),
     /// Needs functions that are not of the contract.
     #[error("imports what no gateway grants: {}; build it without them (no WASI; time is in the contract's clock)", .0.join(", "))]
     Imports(Vec<String>),
@@ -81,6 +84,28 @@ pub enum LoadProblem {
     /// It failed when asked about itself.
     #[error("failed when asked to describe itself: {0}")]
     Describe(Fault),
+}
+
+impl LoadProblem {
+    /// The word on `/metrics`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            LoadProblem::Read(_) => "read",
+            LoadProblem::Large { .. } => "module_bytes",
+            LoadProblem::Trust(_) => "trust",
+            LoadProblem::Compile(_) => "compile",
+            LoadProblem::CompileTime(_) => "compile_time",
+            LoadProblem::Imports(_) | LoadProblem::NotGranted(_) | LoadProblem::ImportShape(_) => "imports",
+            LoadProblem::Describe(_) => "describe",
+            LoadProblem::Text(_) | LoadProblem::NotWasm | LoadProblem::Native | LoadProblem::CoreModule => {
+                "not_component"
+            }
+            LoadProblem::Missing { .. }
+            | LoadProblem::Version { .. }
+            | LoadProblem::Kinds(..)
+            | LoadProblem::Shape { .. } => "contract",
+        }
+    }
 }
 
 fn interfaces(grants: &[Grant]) -> String {

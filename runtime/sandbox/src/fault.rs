@@ -1,5 +1,6 @@
 //! Why a plugin call failed.
 
+use crate::Bound;
 use crate::limits::TEXT_BYTES_MAX;
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub enum FaultKind {
     Deadline,
     /// It asked for more memory or tables than it may have.
     Memory,
-    /// It answered what the contract does not allow, or more than `output_bytes`.
+    /// It answered what the contract does not allow, or more than it may.
     BadReply,
     /// The guest disliked this record and said so; nothing is broken.
     Rejected,
@@ -41,6 +42,8 @@ impl FaultKind {
 pub struct Fault {
     /// What kind.
     pub kind: FaultKind,
+    /// The limit it ran into, where it was one.
+    pub bound: Option<Bound>,
     /// A sentence, at most [`TEXT_BYTES_MAX`] bytes.
     pub message: String,
     /// The guest's functions, innermost first, one a line; empty where nothing trapped.
@@ -76,6 +79,18 @@ pub struct Halted {
     pub calls: u32,
     /// The last of them.
     pub last: Fault,
+    /// The slot it was about, where it was about one.
+    pub slot: Option<u32>,
+}
+
+impl Halted {
+    /// The same, saying which device the slot is of: `device` is asked for its name.
+    pub fn named<'a>(mut self, device: impl FnOnce(u32) -> Option<&'a str>) -> Halted {
+        if let Some(device) = self.slot.and_then(device) {
+            self.last.message = bounded(format!("device {device:?}: {}", self.last.message));
+        }
+        self
+    }
 }
 
 /// Cuts `text` to [`TEXT_BYTES_MAX`] bytes at a character, for text a guest wrote.
@@ -90,38 +105,50 @@ pub(crate) fn bounded(mut text: String) -> String {
 /// What wasmtime says when an answer is larger than its allowance, whose name there nobody here knows.
 const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
 
+/// How wasmtime begins to say that a component has too many instances, memories or tables.
+const TOO_MANY_INSTANCES: &str = "resource limit exceeded: ";
+
 /// The fault a failed call is. `denied`: what the limiter refused during it; `output_bytes`: the limit.
-pub(crate) fn of(
-    plugin: &Arc<str>,
-    denied: Option<&'static str>,
-    output_bytes: usize,
-    error: &wasmtime::Error,
-) -> Fault {
+pub(crate) fn of(plugin: &Arc<str>, denied: Option<Bound>, output_bytes: usize, error: &wasmtime::Error) -> Fault {
     let trap = error.downcast_ref::<Trap>();
-    let kind = match (trap, denied) {
-        (Some(Trap::Interrupt), _) => FaultKind::Deadline,
-        (_, Some(_)) => FaultKind::Memory,
-        (Some(_), None) => FaultKind::Trap,
-        (None, None) => FaultKind::BadReply,
-    };
     let cause = match trap {
         Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_string(),
         None => error.root_cause().to_string(),
     };
-    let message = match (kind, denied) {
-        (FaultKind::Deadline, _) => "ran longer than call_time allows".into(),
-        (FaultKind::Memory, Some(what)) => format!("asked for more {what} than it may have: {cause}"),
-        _ if cause.ends_with(TOO_MUCH_COPIED) => format!("answered more than output_bytes ({output_bytes}) allows"),
-        _ => cause,
+    let bound = match (trap, denied) {
+        (Some(Trap::Interrupt), _) => Some(Bound::Time),
+        (_, Some(denied)) => Some(denied),
+        (Some(Trap::StackOverflow), None) => Some(Bound::Stack),
+        (None, None) if cause.ends_with(TOO_MUCH_COPIED) => Some(Bound::Output),
+        (None, None) if cause.starts_with(TOO_MANY_INSTANCES) => Some(Bound::Instances),
+        _ => None,
+    };
+    let (kind, message) = match bound {
+        Some(Bound::Time) => (FaultKind::Deadline, "ran longer than call_time allows".into()),
+        Some(Bound::Memory) => (FaultKind::Memory, format!("asked for more memory than it may have: {cause}")),
+        Some(Bound::Elements) => {
+            (FaultKind::Memory, format!("asked for more table elements than it may have: {cause}"))
+        }
+        Some(Bound::Instances) => (FaultKind::Memory, cause),
+        Some(Bound::Output) => {
+            (FaultKind::BadReply, format!("answered more than output_bytes ({output_bytes}) allows"))
+        }
+        _ if trap.is_some() => (FaultKind::Trap, cause),
+        _ => (FaultKind::BadReply, cause),
     };
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
-    Fault { kind, message: bounded(message), backtrace, plugin: plugin.clone() }
+    Fault { kind, bound, message: bounded(message), backtrace, plugin: plugin.clone() }
 }
 
 /// A reply the contract does not allow.
 pub(crate) fn bad_reply(plugin: &Arc<str>, message: &str) -> Fault {
     let message = bounded(message.to_string());
-    Fault { kind: FaultKind::BadReply, message, backtrace: String::new(), plugin: plugin.clone() }
+    Fault { kind: FaultKind::BadReply, bound: None, message, backtrace: String::new(), plugin: plugin.clone() }
+}
+
+/// A reply that is more than a limit allows.
+pub(crate) fn too_much(plugin: &Arc<str>, bound: Bound, message: &str) -> Fault {
+    Fault { bound: Some(bound), ..bad_reply(plugin, message) }
 }
 
 /// The guest's functions by name, innermost first, one a line.

@@ -31,14 +31,15 @@ mod trust;
 mod wire;
 
 pub use compile::compile_main;
-pub use engine::{Compiler, Engine, EngineOptions};
+pub use engine::{CompileLimits, Compiler, Engine, EngineOptions};
 pub use error::{ConfigureError, EngineError, Issue, LoadError, LoadProblem, StateError};
 pub use fault::{Fault, FaultKind, Halted, RowFault};
 pub use grants::{Arrival, Grant, Grants};
-pub use limits::{Limits, LogLimits, TEXT_BYTES_MAX};
+pub use limits::{Bound, Limits, LogLimits, TEXT_BYTES_MAX};
 pub use plan::{Finding, Finished, Found, Input, Kept, Plan, Table, Window};
 pub use plugin::{About, Kind, PACKAGE, Plugin};
 pub use runner::Runner;
 pub use stats::Stats;
 pub use tables::{KeyedTable, TableError, Tables};
+pub use ticker::TICK;
 pub use trust::{KeyError, KeyId, PublicKey, SecretKey, SignError, Trust, TrustProblem, sign, signers};

@@ -32,7 +32,7 @@ pub(crate) fn rejected(plugin: &Arc<str>, faults: Vec<WireFault>, rows: usize) -
             return Err(format!("a fault names row {row} of {rows}"));
         }
         let (message, plugin) = (fault::bounded(reason), plugin.clone());
-        let fault = Fault { kind: FaultKind::Rejected, message, backtrace: String::new(), plugin };
+        let fault = Fault { kind: FaultKind::Rejected, bound: None, message, backtrace: String::new(), plugin };
         rejected.push(RowFault { row, fault });
     }
     rejected.sort_by_key(|fault| fault.row);

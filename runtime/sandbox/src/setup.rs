@@ -2,7 +2,7 @@
 
 use crate::guest::Guest;
 use crate::wire;
-use crate::{ConfigureError, Fault, Issue, Kind, Limits, Plan, Plugin, fault};
+use crate::{Bound, ConfigureError, Fault, Issue, Kind, Limits, Plan, Plugin, fault};
 use std::sync::Arc;
 use tidegate_record::{Field, Scalar, Schema};
 
@@ -70,6 +70,10 @@ impl Setup {
 
     pub(crate) fn bad_reply(&self, message: &str) -> Fault {
         fault::bad_reply(&self.plugin.label, message)
+    }
+
+    pub(crate) fn too_much(&self, bound: Bound, message: &str) -> Fault {
+        fault::too_much(&self.plugin.label, bound, message)
     }
 }
 

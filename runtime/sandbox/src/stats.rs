@@ -1,6 +1,6 @@
 //! What a runner has done so far, for `/metrics` and `tidegate top`.
 
-use crate::FaultKind;
+use crate::{Bound, Fault, FaultKind};
 use metrics::{Counter, Gauge, counter, gauge};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
@@ -24,6 +24,12 @@ pub struct Stats {
     pub memory_bytes_peak: AtomicU64,
     /// Faulted calls and rejected rows.
     pub faults: AtomicU64,
+    /// Bytes of the saved states of all slots.
+    pub state_bytes: AtomicU64,
+    /// Most beats of the deadline's clock ([`crate::TICK`]) that a call saw.
+    pub ticks_peak: AtomicU64,
+    /// Calls that ran into a limit, in the order of [`Bound::ALL`].
+    pub bounds: [AtomicU64; Bound::ALL.len()],
     /// Lines it logged that were passed on.
     pub log_lines: AtomicU64,
     /// Lines over the bounds of a call or a minute.
@@ -47,6 +53,7 @@ pub(crate) struct Meters {
     records_out: Counter,
     time_us: Counter,
     memory_bytes: Gauge,
+    state_bytes: Gauge,
 }
 
 impl Meters {
@@ -59,16 +66,20 @@ impl Meters {
             records_out: counter!("tidegate_plugin_records_out_total", "operator" => operator.clone()),
             time_us: counter!("tidegate_plugin_call_time_us_total", "operator" => operator.clone()),
             memory_bytes: gauge!("tidegate_plugin_memory_bytes_peak", "operator" => operator.clone()),
+            state_bytes: gauge!("tidegate_plugin_state_bytes", "operator" => operator.clone()),
             operator,
             stats,
         }
     }
 
-    pub(crate) fn called(&self, records: usize, time_us: i64) {
+    pub(crate) fn called(&self, records: usize, time_us: i64, ticks: u64) {
         let (records, time_us) = (records as u64, time_us.max(0) as u64);
         self.stats.calls.fetch_add(1, Relaxed);
         self.stats.records_in.fetch_add(records, Relaxed);
         self.stats.time_us.fetch_add(time_us, Relaxed);
+        if ticks > 0 {
+            self.stats.ticks_peak.fetch_max(ticks, Relaxed);
+        }
         self.calls.increment(1);
         self.records_in.increment(records);
         self.time_us.increment(time_us);
@@ -88,8 +99,18 @@ impl Meters {
         }
     }
 
-    pub(crate) fn faulted(&self, kind: FaultKind) {
-        self.count_faults(kind, 1);
+    pub(crate) fn faulted(&self, fault: &Fault) {
+        self.count_faults(fault.kind, 1);
+        if let Some(bound) = fault.bound {
+            self.stats.bounds[bound as usize].fetch_add(1, Relaxed);
+            let labels = [("operator", self.operator.clone()), ("limit", bound.option().to_string())];
+            counter!("tidegate_plugin_limits_hit_total", &labels).increment(1);
+        }
+    }
+
+    pub(crate) fn state(&self, bytes: usize) {
+        self.stats.state_bytes.store(bytes as u64, Relaxed);
+        self.state_bytes.set(bytes as f64);
     }
 
     pub(crate) fn operator(&self) -> &str {

@@ -4,15 +4,16 @@
 //! an idle gateway is not woken two hundred times a second.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// Between two beats; a deadline is kept this exactly.
-pub(crate) const TICK: Duration = Duration::from_millis(5);
+pub const TICK: Duration = Duration::from_millis(5);
 /// Beats without a call before the ticker sleeps.
 const IDLE_TICKS_MAX: u32 = 20;
 
+static BEATS: AtomicU64 = AtomicU64::new(0);
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static ASLEEP: AtomicBool = AtomicBool::new(false);
 static TICKER: OnceLock<Thread> = OnceLock::new();
@@ -39,6 +40,11 @@ impl Drop for Beating {
     }
 }
 
+/// Beats so far.
+pub(crate) fn beats() -> u64 {
+    BEATS.load(Ordering::Relaxed)
+}
+
 /// How many beats `time` is, at least one more than fit: the first may come at once.
 pub(crate) fn ticks(time: Duration) -> u64 {
     (time.as_micros() / TICK.as_micros()) as u64 + 1
@@ -51,6 +57,7 @@ pub(crate) fn start(engine: wasmtime::Engine) -> std::io::Result<()> {
         loop {
             thread::sleep(TICK);
             engine.increment_epoch();
+            BEATS.fetch_add(1, Ordering::Relaxed);
             idle = if CALLS.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
             if idle >= IDLE_TICKS_MAX {
                 ASLEEP.store(true, Ordering::SeqCst);

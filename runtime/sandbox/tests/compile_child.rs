@@ -6,19 +6,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tidegate_record::{BatchBuilder, Field, Scalar, Schema};
-use tidegate_sandbox::{Compiler, Engine, EngineOptions, Input, Limits, Plugin, Runner, compile_main};
+use tidegate_sandbox::{CompileLimits, Compiler, Engine, EngineOptions, Input, Limits, Plugin, Runner, compile_main};
 
 /// Its first argument where it is the child.
 const COMPILE: &str = "compile";
 
 fn main() -> ExitCode {
     let args: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    if let [verb, input, output] = args.as_slice()
+    if let [verb, input, output, seconds, bytes] = args.as_slice()
         && verb == Path::new(COMPILE)
     {
-        return match compile_main(input, output) {
+        let number = |text: &Path| text.to_str().and_then(|text| text.parse().ok()).expect("a number");
+        let limits = CompileLimits { time: Duration::from_secs(number(seconds)), memory_bytes: number(bytes) };
+        return match compile_main(input, output, &limits) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 eprintln!("compiler: {reason}");
@@ -26,13 +29,15 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tests: [(&str, fn()); 7] = [
+    let tests: [(&str, fn()); 9] = [
         ("a_child_compiles_what_this_process_would", a_child_compiles_what_this_process_would),
         ("what_a_child_compiled_is_kept", what_a_child_compiled_is_kept),
         ("what_does_not_compile_is_told_by_the_child", what_does_not_compile_is_told_by_the_child),
         ("a_child_without_memory_costs_only_itself", a_child_without_memory_costs_only_itself),
         ("a_child_that_is_killed_costs_only_itself", a_child_that_is_killed_costs_only_itself),
         ("a_child_out_of_processor_time_costs_only_itself", a_child_out_of_processor_time_costs_only_itself),
+        ("fifty_thousand_functions_meet_the_limit_of_time", fifty_thousand_functions_meet_the_limit_of_time),
+        ("a_function_of_a_megabyte_meets_the_limit_of_memory", a_function_of_a_megabyte_meets_the_limit_of_memory),
         ("a_compiler_that_is_not_there_is_named", a_compiler_that_is_not_there_is_named),
     ];
     for (name, test) in tests {
@@ -96,6 +101,24 @@ fn a_child_out_of_processor_time_costs_only_itself() {
     still_compiles(&folder);
 }
 
+fn fifty_thousand_functions_meet_the_limit_of_time() {
+    let folder = folder();
+    let function = "(func (param i32) (result i32) local.get 0 i32.const 3 i32.mul)";
+    let many = format!("(component (core module {}))", function.repeat(50_000));
+    // Less than it takes to begin.
+    let engine = limited(&folder, CompileLimits { time: Duration::from_millis(1), ..CompileLimits::default() });
+    let error = engine.load_bytes(Path::new("many.wat"), many.as_bytes(), &Limits::default()).expect_err("not in time");
+    says(&error.to_string(), &["plugin many.wat: took longer to compile than 1ms; raise plugins.compile_time"]);
+    still_compiles(&folder);
+}
+
+fn a_function_of_a_megabyte_meets_the_limit_of_memory() {
+    let folder = folder();
+    let error = load_bomb(&limited(&folder, CompileLimits { memory_bytes: 200 << 20, ..CompileLimits::default() }));
+    says(&error, &["plugin bomb.wat: does not compile: the compiler ended with ", "memory"]);
+    still_compiles(&folder);
+}
+
 fn a_compiler_that_is_not_there_is_named() {
     let folder = folder();
     let error = load(&child(&folder, "/nowhere/compiler".into(), &[]), "deadband.wat").expect_err("no compiler");
@@ -133,6 +156,12 @@ fn child(folder: &TempDir, exe: PathBuf, args: &[&str]) -> Engine {
     let compiler = Compiler::Child { exe, args: args.iter().map(ToString::to_string).collect() };
     let cache_dir = Some(folder.path().join("cache"));
     Engine::new(EngineOptions { cache_dir, compiler, ..EngineOptions::default() }).expect("an engine")
+}
+
+fn limited(folder: &TempDir, compile: CompileLimits) -> Engine {
+    let compiler = Compiler::Child { exe: own_exe(), args: vec![COMPILE.into()] };
+    let cache_dir = Some(folder.path().join("cache"));
+    Engine::new(EngineOptions { cache_dir, compiler, compile, ..EngineOptions::default() }).expect("an engine")
 }
 
 /// The compiler behind a shell that does something first.

@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         Command::Tap(options) => cli::tap(options),
         Command::Store(command) => cli::store(command),
         Command::Plugin(command) => cli::plugin(command),
-        Command::CompilePlugin { input, output } => cli::compile_plugin(&input, &output),
+        Command::CompilePlugin { input, output, seconds, bytes } => {
+            cli::compile_plugin(&input, &output, seconds, bytes)
+        }
     }
 }

@@ -35,7 +35,8 @@ impl Keyed {
         let (rows, slots) = self.assign(rows, context);
         self.runner.at(context.told());
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);
-        let (made, faults) = call(&mut self.runner, Input { batch: &rows.batch, slots: slots.as_deref(), skip })?;
+        let called = call(&mut self.runner, Input { batch: &rows.batch, slots: slots.as_deref(), skip });
+        let (made, faults) = called.map_err(|halted| halted.named(|slot| self.keys.named(slot)))?;
         context.trouble.rows.extend(faults.into_iter().map(|f| (f.row, rows.origin(f.row), f.fault)));
         Ok((rows, made))
     }
@@ -63,7 +64,11 @@ impl Keyed {
 
     pub fn save(&mut self) -> Result<SavedOperator, Halted> {
         let slots: Vec<u32> = (0..self.keys.names().len() as u32).collect();
-        let states = if slots.is_empty() { Blobs::default() } else { self.runner.save(&slots)? };
+        let states = if slots.is_empty() {
+            Blobs::default()
+        } else {
+            self.runner.save(&slots).map_err(|halted| halted.named(|slot| self.keys.named(slot)))?
+        };
         let host = crate::mark::to_bytes(&self.keys.names());
         Ok(SavedOperator::new(host, self.runner.state_version(), slots, &states))
     }

@@ -62,7 +62,8 @@ impl Transform {
                     let plugin: Arc<str> = self.keyed.plugin().into();
                     let (kind, backtrace) = (FaultKind::Rejected, String::new());
                     context.trouble.rows.extend(without(&mut table, wrong).into_iter().map(|(row, message)| {
-                        let fault = Fault { kind, message, backtrace: backtrace.clone(), plugin: plugin.clone() };
+                        let fault =
+                            Fault { kind, bound: None, message, backtrace: backtrace.clone(), plugin: plugin.clone() };
                         (row, rows.origin(row), fault)
                     }));
                     context.trouble.rows.sort_by_key(|(row, ..)| *row);

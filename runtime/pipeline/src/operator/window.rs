@@ -80,6 +80,11 @@ impl Window {
         Ok(self.results(rows, &good, columns))
     }
 
+    /// Says of which device's window a slot is.
+    fn named(&self, halted: Halted) -> Halted {
+        halted.named(|slot| self.windows.device_of(slot))
+    }
+
     /// One record a window.
     fn results(&self, rows: &Rows, closed: &[&Closed], columns: Vec<Column>) -> Rows {
         let mut devices = Blobs::default();
@@ -114,9 +119,12 @@ impl Operator for Window {
 
     fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted> {
         self.runner.at(context.told());
-        let mut closed = if rows.batch.rows() > 0 { self.update(&rows, context)? } else { Vec::new() };
+        let mut closed = match rows.batch.rows() {
+            0 => Vec::new(),
+            _ => self.update(&rows, context).map_err(|halted| self.named(halted))?,
+        };
         closed.extend(self.windows.close_idle(context.arrival));
-        self.finish(&rows, &closed, context)
+        self.finish(&rows, &closed, context).map_err(|halted| self.named(halted))
     }
 
     fn due(&self) -> Option<i64> {
@@ -129,7 +137,11 @@ impl Operator for Window {
 
     fn save(&mut self) -> Result<SavedOperator, Halted> {
         let slots = self.windows.open_slots();
-        let states = if slots.is_empty() { Blobs::default() } else { self.runner.save(&slots)? };
+        let states = if slots.is_empty() {
+            Blobs::default()
+        } else {
+            self.runner.save(&slots).map_err(|halted| self.named(halted))?
+        };
         let mut host = crate::mark::to_bytes(&self.windows.save());
         host.extend(self.windows.save_eras().map(|eras| crate::mark::to_bytes(&eras)).unwrap_or_default());
         Ok(SavedOperator::new(host, self.runner.state_version(), slots, &states))

@@ -421,3 +421,16 @@ fn a_pipeline_that_waits_for_room_can_be_asked() {
         until(&handle, |s| s.state == State::Waiting).await;
     });
 }
+
+#[test]
+fn a_device_whose_state_is_over_its_limit_is_named() {
+    let mut zscore = operator("zscore.wasm", r#"{"field":"temp"}"#, None);
+    zscore.limits.state_slot_bytes = 8;
+    let bench = Bench::new(vec![zscore]);
+    let mut running = bench.begin();
+    bench.append(&[(3, 0, 20.0)]);
+    // The first commit carries a snapshot.
+    let stopped = bench.tokio.block_on(running.turn(&CancellationToken::new())).err().expect("a halt").to_string();
+    assert!(stopped.contains("device \"d3\": its state takes "), "{stopped}");
+    assert!(stopped.contains("more than state_slot_bytes (8) allows"), "{stopped}");
+}

@@ -6,14 +6,15 @@
 use super::Runner;
 use super::work::Work;
 use crate::stats::CLOCK;
-use crate::{Fault, FaultKind, Halted};
+use crate::ticker;
+use crate::{Bound, Fault, Halted};
 use std::ops::Range;
 use tidegate_record::Clock;
 
 /// What probing a faulted call taught.
 #[derive(Default)]
 struct Probe {
-    /// A call of several items took too long or too much memory.
+    /// A call of several items took too long, too much memory, or answered too much.
     too_much: bool,
     /// An item is at fault itself.
     culprit: bool,
@@ -48,7 +49,7 @@ impl Runner {
                     each(range, Err(fault));
                 }
                 Err(fault) => {
-                    probe.too_much |= matches!(fault.kind, FaultKind::Deadline | FaultKind::Memory);
+                    probe.too_much |= fault.bound.is_some_and(Bound::is_of_a_call);
                     // Every further fault takes a restart: make those cheap.
                     self.rebase()?;
                     let middle = range.start + range.len() / 2;
@@ -68,11 +69,11 @@ impl Runner {
         let mut guest = self.take_guest()?;
         // What it said while it was set up, however this call ends.
         self.logger.pass(guest.said(), &self.setup.plugin.label, &self.meters);
-        let began = CLOCK.boot();
+        let (began, beats) = (CLOCK.boot(), ticker::beats());
         guest.at(Some(self.arrival));
         let outcome = work.call(&mut guest, &self.setup, range.clone());
         guest.at(None);
-        self.meters.called(range.len(), CLOCK.boot() - began);
+        self.meters.called(range.len(), CLOCK.boot() - began, ticker::beats() - beats);
         let said = guest.said();
         // What several items said that are tried again is said again.
         if outcome.is_ok() || range.len() == 1 {

@@ -4,7 +4,7 @@ use super::Runner;
 use crate::guest::Guest;
 use crate::setup::Setup;
 use crate::wire::BlobsIn;
-use crate::{Fault, Halted, StateError, reply};
+use crate::{Bound, Fault, Halted, StateError, reply};
 use tidegate_record::Blobs;
 
 /// Most slots saved or loaded in one call.
@@ -58,17 +58,35 @@ impl Runner {
                     saved.push(states);
                 }
                 Err(fault) => {
-                    let last = self.faulted(fault)?;
-                    if slots.len() == 1 {
-                        return Err(Halted { calls: self.faults_in_row, last });
+                    let slot = Some(slots[0]).filter(|_| slots.len() == 1);
+                    let last = self.faulted(fault).map_err(|halted| Halted { slot, ..halted })?;
+                    if slot.is_some() {
+                        return Err(Halted { calls: self.faults_in_row, last, slot });
                     }
                     slots_max = slots.len() / 2;
                 }
             }
         }
-        let states = saved.iter().flat_map(Blobs::iter);
-        touched.iter().zip(states).for_each(|(&slot, state)| self.base.put(slot, state));
+        self.retain(&touched, &saved)?;
         self.journal.clear();
+        Ok(())
+    }
+
+    /// Keeps states as the last saved, unless all slots' were then more than they may be.
+    fn retain(&mut self, slots: &[u32], states: &[Blobs]) -> Result<(), Halted> {
+        let was: usize = slots.iter().map(|&slot| self.base.at(slot).len()).sum();
+        let is: usize = states.iter().map(|some| some.data().len()).sum();
+        let (bytes, max) = (self.base.bytes() - was + is, self.setup.limits.state_bytes);
+        if bytes > max {
+            let message = format!(
+                "the states of all slots take {bytes} bytes, more than state_bytes ({max}): raise it, or lower max_keys"
+            );
+            let last = self.faulted(self.setup.too_much(Bound::State, &message))?;
+            return Err(Halted { calls: self.faults_in_row, last, slot: None });
+        }
+        let states = states.iter().flat_map(Blobs::iter);
+        slots.iter().zip(states).for_each(|(&slot, state)| self.base.put(slot, state));
+        self.meters.state(self.base.bytes());
         Ok(())
     }
 
@@ -109,7 +127,7 @@ impl Runner {
                 expected: self.setup.state_version,
                 message: crate::fault::bounded(message),
             })?;
-            some.iter().zip(ours.iter()).for_each(|(&slot, state)| self.base.put(slot, state));
+            self.retain(some, &[ours])?;
         }
         Ok(())
     }
@@ -122,17 +140,18 @@ impl Runner {
                 Err(fault) => drop(self.faulted(fault)?),
             }
         }
-        attempt(self)
-            .or_else(|fault| self.faulted(fault).and_then(|last| Err(Halted { calls: self.faults_in_row, last })))
+        attempt(self).or_else(|fault| {
+            self.faulted(fault).and_then(|last| Err(Halted { calls: self.faults_in_row, last, slot: None }))
+        })
     }
 
     /// A call faulted: its instance is lost. Too many in a row and the plugin is quarantined.
     pub(super) fn faulted(&mut self, fault: Fault) -> Result<Fault, Halted> {
         self.guest = None;
         self.faults_in_row += 1;
-        self.meters.faulted(fault.kind);
+        self.meters.faulted(&fault);
         match self.faults_in_row >= self.setup.limits.faults_max.max(1) {
-            true => Err(Halted { calls: self.faults_in_row, last: fault }),
+            true => Err(Halted { calls: self.faults_in_row, last: fault, slot: None }),
             false => Ok(fault),
         }
     }
@@ -145,10 +164,15 @@ pub(super) fn recycle_bytes(memory_bytes_max: usize) -> usize {
 
 fn save(guest: &mut Guest, setup: &Setup, slots: &[u32]) -> Result<Blobs, Fault> {
     let states = reply::blobs(guest.save(slots)?, "saved states").map_err(|error| setup.bad_reply(&error))?;
-    match states.len() == slots.len() {
-        true => Ok(states),
-        false => Err(setup.bad_reply(&format!("{} saved states for {} slots", states.len(), slots.len()))),
+    if states.len() != slots.len() {
+        return Err(setup.bad_reply(&format!("{} saved states for {} slots", states.len(), slots.len())));
     }
+    let max = setup.limits.state_slot_bytes;
+    if let Some(bytes) = states.iter().map(<[u8]>::len).find(|&bytes| bytes > max) {
+        let message = format!("its state takes {bytes} bytes, more than state_slot_bytes ({max}) allows");
+        return Err(setup.too_much(Bound::SlotState, &message));
+    }
+    Ok(states)
 }
 
 fn load(

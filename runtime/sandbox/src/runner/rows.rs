@@ -7,7 +7,7 @@ use crate::job::Job;
 use crate::reply::{self, Checked};
 use crate::setup::Setup;
 use crate::wire::BatchIn;
-use crate::{Fault, Finding, Found, Halted, Input, Kept, RowFault, Table, fault};
+use crate::{Bound, Fault, Finding, Found, Halted, Input, Kept, RowFault, Table, fault};
 use std::ops::Range;
 use std::sync::Arc;
 use tidegate_record::Column;
@@ -204,6 +204,11 @@ type Applied = ((Vec<u32>, Vec<Column>), Vec<RowFault>);
 
 fn apply(guest: &mut Guest, setup: &Setup, batch: BatchIn<'_>) -> Result<Checked<Applied>, Fault> {
     let (rows, table) = (batch.rows as usize, guest.apply(batch)?);
+    let (made, max) = (table.origin.as_ref().map_or(rows, Vec::len), setup.limits.output_records);
+    if made > max {
+        let message = format!("made {made} records, more than output_records ({max}) allows");
+        return Err(setup.too_much(Bound::Records, &message));
+    }
     Ok((|| {
         let faults = rejected(setup, table.faults, rows)?;
         let origin = reply::origin(table.origin, rows)?;

@@ -18,6 +18,8 @@ pub use tap::{TapOptions, tap};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+use tidegate_sandbox::CompileLimits;
 
 /// Exit codes; 0 is success and 2 a command line that is not understood.
 pub mod exit {
@@ -71,6 +73,10 @@ pub enum Command {
         input: PathBuf,
         /// Where the compiled plugin goes
         output: PathBuf,
+        /// How long it may take
+        seconds: u64,
+        /// Most address space it may have
+        bytes: u64,
     },
 }
 
@@ -80,8 +86,9 @@ pub fn parse() -> Command {
 }
 
 /// Compiles a plugin; this process's own memory and processor time are limited from here on.
-pub fn compile_plugin(input: &Path, output: &Path) -> ExitCode {
-    match tidegate_sandbox::compile_main(input, output) {
+pub fn compile_plugin(input: &Path, output: &Path, seconds: u64, bytes: u64) -> ExitCode {
+    let limits = CompileLimits { time: Duration::from_secs(seconds), memory_bytes: bytes };
+    match tidegate_sandbox::compile_main(input, output, &limits) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => failed(exit::START, &reason),
     }

@@ -4,7 +4,7 @@ use super::section::Section;
 use super::units::Size;
 use std::path::PathBuf;
 use std::time::Duration;
-use tidegate_sandbox::{EngineOptions, Grants, Limits, LogLimits, Trust};
+use tidegate_sandbox::{CompileLimits, EngineOptions, Grants, Limits, LogLimits, Trust};
 
 /// Plugins as configured.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct PluginsConfig {
     pub cache_dir: Option<PathBuf>,
     /// Most stack a call may use, bytes.
     pub stack_bytes: usize,
+    /// What compiling one may take.
+    pub compile: CompileLimits,
     /// Whose plugins are run.
     pub trust: Trust,
     /// What an instance may use.
@@ -31,15 +33,22 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
             dir: section.context.resolve(&dir),
             cache_dir: cache_dir.map(|dir| section.context.resolve(&dir)),
             stack_bytes: size(section, "stack_bytes", stack_bytes, Size::kib(64), Size::mib(1)),
+            compile: compile(section),
             trust: trust(section),
             limits: Limits {
                 memory_bytes: size(section, "memory_bytes", limits.memory_bytes, Size::mib(1), Size::gib(1)),
+                table_elements: section.within("table_elements", limits.table_elements, 1_000..=10_000_000),
+                instances: section.within("instances", limits.instances, 1..=1_000),
+                memories: section.within("memories", limits.memories, 1..=100),
                 call_time: section.within(
                     "call_time",
                     limits.call_time,
                     Duration::from_millis(5)..=Duration::from_secs(60),
                 ),
                 output_bytes: size(section, "output_bytes", limits.output_bytes, Size::kib(64), Size::mib(256)),
+                output_records: section.within("output_records", limits.output_records, 1..=10_000_000),
+                state_slot_bytes: size(section, "state_slot_bytes", limits.state_slot_bytes, Size(64), Size::mib(64)),
+                state_bytes: size(section, "state_bytes", limits.state_bytes, Size::kib(64), Size::gib(1)),
                 module_bytes: size(section, "module_bytes", limits.module_bytes, Size::kib(1), Size::mib(256)),
                 faults_max: section.within("faults_max", limits.faults_max, 1..=1_000_000),
                 log: log(section, limits.log),
@@ -49,6 +58,17 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
             },
         }
     })
+}
+
+fn compile(section: &mut Section<'_>) -> CompileLimits {
+    let default = CompileLimits::default();
+    let time = Duration::from_secs(1)..=Duration::from_secs(3600);
+    // With less than this the compiler does not even begin.
+    let memory = Size::mib(256)..=Size::gib(64);
+    CompileLimits {
+        time: section.within("compile_time", default.time, time),
+        memory_bytes: section.within("compile_memory_bytes", Size(default.memory_bytes), memory).0,
+    }
 }
 
 /// The keys, read. Where one cannot be, nobody is trusted and the configuration has a problem.

@@ -1,7 +1,7 @@
 //! From a configuration to what can be built: plugins loaded, every stream's fields known.
 
 use crate::author::{self, Parameter};
-use crate::config::{Config, OperatorConfig, PipelineConfig};
+use crate::config::{Config, OperatorConfig, PipelineConfig, PluginsConfig};
 use crate::tables;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,8 +43,9 @@ pub(super) fn made_cache_dir(config: &Config) -> Result<PathBuf, String> {
 pub(super) fn engine(config: &Config, cache_dir: PathBuf) -> Result<Engine, String> {
     let exe = std::env::current_exe().map_err(|e| format!("this program's own file cannot be found: {e}"))?;
     let compiler = Compiler::Child { exe, args: vec!["compile-plugin".into()] };
-    let (stack_bytes, trust) = (config.plugins.stack_bytes, config.plugins.trust.clone());
-    let options = EngineOptions { cache_dir: Some(cache_dir), compiler, stack_bytes, trust };
+    let PluginsConfig { stack_bytes, compile, ref trust, .. } = config.plugins;
+    let trust = trust.clone();
+    let options = EngineOptions { cache_dir: Some(cache_dir), compiler, compile, stack_bytes, trust };
     Engine::new(options).map_err(|error| error.to_string())
 }
 
