@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -28,6 +29,8 @@ pub enum Mood {
 /// One request that came.
 #[derive(Debug, Clone)]
 pub struct Arrival {
+    /// When it was here whole.
+    pub at: Instant,
     /// Its path.
     pub path: String,
     /// Its idempotency key, or empty.
@@ -165,9 +168,11 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the outside world has a clock of its own")]
 async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
+    let at = Instant::now();
     let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let lines = decompress(&header("content-encoding"), &body).lines().map(str::to_owned).collect();
     let mut state = state.lock().expect("no panic while locked");
@@ -180,7 +185,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
         (None, Mood::Accept) => 200,
     };
     let key = header("idempotency-key");
-    state.arrivals.push(Arrival { path: head.uri.path().into(), key, status, bytes: body.len(), lines });
+    state.arrivals.push(Arrival { at, path: head.uri.path().into(), key, status, bytes: body.len(), lines });
     let lost = status == 200 && state.replies_to_lose > 0;
     state.replies_to_lose -= u32::from(lost);
     let answer = if lost { 503 } else { status };

@@ -23,19 +23,22 @@ enum What {
     Backlog,
     /// Bytes written to the disk for a byte of JSON that comes in
     Writes,
+    /// What a plugin that never returns costs the pipelines beside it
+    Hostile,
 }
 
 /// Sets up, builds, measures.
 pub fn run(checkout: &Checkout, options: &Options) -> Outcome {
     match options.what {
-        Some(What::Backlog) => one(checkout, "backlog", &options.gib.to_string()),
-        Some(What::Writes) => one(checkout, "bench", FIGURES),
+        Some(What::Backlog) => one(checkout, "backlog", &[&options.gib.to_string()]),
+        Some(What::Writes) => one(checkout, "bench", &[FIGURES]),
+        Some(What::Hostile) => one(checkout, "bench", &[FIGURES, "hostile"]),
         None => everything(checkout),
     }
 }
 
 /// A measurement by a binary of the tests.
-fn one(checkout: &Checkout, binary: &str, argument: &str) -> Outcome {
+fn one(checkout: &Checkout, binary: &str, arguments: &[&str]) -> Outcome {
     let mut steps = Steps::default();
     steps.take("set up what the build and the broker need", || setup::for_tests(checkout))?;
     steps.take("build for release", || {
@@ -43,7 +46,7 @@ fn one(checkout: &Checkout, binary: &str, argument: &str) -> Outcome {
         execute(checkout.cargo("build").arg("--release").args(crates.map(|c| ["-p", c]).concat()).arg("--bins"))
     })?;
     steps.take("build the plugins", || suite::plugins(checkout))?;
-    steps.take("measure", || execute(checkout.command(checkout.target.join("release").join(binary)).arg(argument)))
+    steps.take("measure", || execute(checkout.command(checkout.target.join("release").join(binary)).args(arguments)))
 }
 
 /// Ends with a table and [`FIGURES`].

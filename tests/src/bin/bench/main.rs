@@ -8,6 +8,7 @@
 
 mod blaster;
 mod firehose;
+mod hostile;
 mod report;
 mod start;
 mod writes;
@@ -24,6 +25,10 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let mut report = Report::default();
     let (out, bare, plugins) = match &args[..] {
+        [out, what] if what == "hostile" => {
+            hostile::measure(&mut report);
+            return report.write(out);
+        }
         [out] => {
             writes::measure(&mut report);
             return report.write(out);
@@ -31,7 +36,7 @@ fn main() {
         [out, bare, plugins] => (out, bare, plugins),
         _ => {
             eprintln!(
-                "usage: bench OUT.json [BARE_SUBSCRIBER PLUGINS.json]; without these only what is written to the disk"
+                "usage: bench OUT.json [BARE_SUBSCRIBER PLUGINS.json | hostile]; alone only what is written to the disk"
             );
             std::process::exit(2);
         }
