@@ -10,10 +10,11 @@
 //! the backlog as it stands (the **fence**) is committed beside the cursor; up to the fence requests are cut greedily by
 //! size from the cursor on, behind it a block is a request. Both give the same requests from the same cursor. A
 //! fence costs one wait for a group commit for the whole of a backlog, and a sink that keeps up never needs one.
+//! After a start no fence is set before as many requests are made as may have been delivered beyond the durable cursor.
 //!
 //! **Cursor.** It moves when every record of a request is delivered or dead-lettered, never in the middle of one. The
 //! next request does not wait for that commit: one is outstanding at most, and the newest position goes with the next.
-//! A crash repeats what was delivered since the last durable one.
+//! A crash repeats what was delivered since the last durable one, no more than [`cut::UNSETTLED_MAX`] requests.
 //!
 //! **Pieces.** What is too large for the upstream or the line goes in pieces, of a size that is remembered (see
 //! [`portion`]); a piece is a request with a key of its own.
@@ -228,6 +229,9 @@ impl Sink {
         if !self.cursors.reaching(track, next).await? {
             self.tracks[track].read_again(lane);
             return Ok(false);
+        }
+        if self.upstream.keyed() {
+            self.cursors.room().await?;
         }
         self.reporter.delivering();
         let Settled::Done { refused } = self.settle(&request).await? else {

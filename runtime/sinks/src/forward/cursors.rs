@@ -1,6 +1,6 @@
 //! A sink's durable side: its cursors, fences, what was delivered ahead, and what it commits.
 
-use super::cut::Lane;
+use super::cut::{Lane, UNSETTLED_MAX};
 use super::saved;
 use super::track::{Live, Standing, Track};
 use super::{ForwardOptions, dead_letters};
@@ -21,6 +21,8 @@ pub(super) struct Cursors {
     /// By the last state something was delivered ahead of a cursor.
     was_ahead: bool,
     outstanding: Option<Receipt>,
+    /// Requests done with since the outstanding commit, and those that are in it.
+    unsettled: (u32, u32),
 }
 
 pub(super) struct Mark {
@@ -45,14 +47,14 @@ impl Cursors {
         }
         // What is in the state and does not hold any more goes with the first commit.
         let (name, was_ahead) = (options.name.clone(), true);
-        Ok(Cursors { store, session, name, marks, dirty: false, was_ahead, outstanding: None })
+        Ok(Cursors { store, session, name, marks, dirty: false, was_ahead, outstanding: None, unsettled: (0, 0) })
     }
 
     /// A reader for each partition.
     pub(super) fn tracks(&self, keyed: bool, bytes_max: usize, live: Live) -> Vec<Track> {
         let track = |mark: &Mark| {
             let fence = keyed.then_some(mark.standing.fence);
-            let lane = |at| Lane::new(self.store.clone(), mark.partition.clone(), at, fence, bytes_max);
+            let lane = |at| Lane::new(self.store.clone(), mark.partition.clone(), at, fence, bytes_max).again();
             Track::new(&mark.standing, live, lane)
         };
         self.marks.iter().map(track).collect()
@@ -74,6 +76,16 @@ impl Cursors {
         }
     }
 
+    /// Makes room for another request: a start repeats no more than [`UNSETTLED_MAX`].
+    pub(super) async fn room(&mut self) -> Result<(), Error> {
+        match self.unsettled {
+            (since, within) if since + within < UNSETTLED_MAX => Ok(()),
+            // Many came while the last commit was under way.
+            (UNSETTLED_MAX.., _) => self.finish().await,
+            _ => self.receive().await,
+        }
+    }
+
     /// A partition stands somewhere else; it becomes durable in time.
     pub(super) fn moved(&mut self, track: usize, to: Standing) {
         let mark = &mut self.marks[track];
@@ -91,6 +103,7 @@ impl Cursors {
         wall: Wall,
     ) -> Result<(), Error> {
         self.moved(track, to);
+        self.unsettled.0 += 1;
         if refused.is_empty() {
             return Ok(());
         }
@@ -177,6 +190,7 @@ impl Cursors {
         if let Some(receipt) = &mut self.outstanding {
             let result = receipt.await;
             self.outstanding = None;
+            self.unsettled.1 = 0;
             result?;
         }
         Ok(())
@@ -199,6 +213,7 @@ impl Cursors {
             match self.store.commit(commit) {
                 Ok(receipt) => {
                     self.outstanding = Some(receipt);
+                    self.unsettled = (0, self.unsettled.0);
                     self.dirty = false;
                     self.was_ahead = self.is_ahead();
                     return Ok(());

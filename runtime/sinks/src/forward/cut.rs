@@ -12,6 +12,10 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 /// So many blocks waiting are a backlog: its blocks are joined.
 const BACKLOG_BLOCKS: usize = 3;
 
+/// Most requests that are delivered beyond the durable cursor, where the upstream knows them by a key. After a start so
+/// many are cut as they were the last time before anything new is joined.
+pub(super) const UNSETTLED_MAX: u32 = 16;
+
 /// One partition being read.
 pub(super) struct Lane {
     store: Arc<dyn Store>,
@@ -24,6 +28,8 @@ pub(super) struct Lane {
     at: Position,
     /// Blocks that end here or before are joined.
     fence: Position,
+    /// So many of the next requests may have been delivered before the start: the fence stays where it is.
+    known: u32,
     /// It ends here: another lane goes on.
     end: Option<Position>,
     /// Read and not yet cut into a request: [`BACKLOG_BLOCKS`] at most.
@@ -77,8 +83,27 @@ impl Lane {
         let sizes = Sizes::new(&identity, &partition);
         let fence = fence.unwrap_or(NO_FENCE);
         let waiting = VecDeque::new();
-        let rows_max = usize::MAX;
-        Lane { store, partition, identity, sizes, bytes_max, rows_max, at, fence, end: None, waiting, read_at: at }
+        let (rows_max, known) = (usize::MAX, 0);
+        Lane {
+            store,
+            partition,
+            identity,
+            sizes,
+            bytes_max,
+            rows_max,
+            at,
+            fence,
+            known,
+            end: None,
+            waiting,
+            read_at: at,
+        }
+    }
+
+    /// The same, after a start: the first requests may be made for the second time.
+    pub(super) fn again(self) -> Self {
+        let known = if self.fence == NO_FENCE { 0 } else { UNSETTLED_MAX };
+        Lane { known, ..self }
     }
 
     /// The same, up to `end`: what is there is there to stay, so all of it is joined.
@@ -141,7 +166,8 @@ impl Lane {
 
     /// Whether blocks pile up behind the fence.
     pub(super) async fn backlog(&mut self) -> Result<bool, Error> {
-        Ok(self.end.is_none() && self.at >= self.fence && self.look(BACKLOG_BLOCKS).await? == BACKLOG_BLOCKS)
+        let may = self.end.is_none() && self.at >= self.fence && self.known == 0;
+        Ok(may && self.look(BACKLOG_BLOCKS).await? == BACKLOG_BLOCKS)
     }
 
     /// Joins everything durable now, from the next request on; the fence is to be made durable before that.
@@ -175,6 +201,7 @@ impl Lane {
 
     /// The request up to `next` is done with.
     pub(super) fn done(&mut self, next: Position) {
+        self.known = self.known.saturating_sub(1);
         // With nothing waiting, all that was read behind it are ticks.
         self.at = if self.waiting.is_empty() { self.read_at } else { next };
     }
