@@ -18,7 +18,7 @@ impl<S> Default for Slots<S> {
 impl<S: Default> Slots<S> {
     /// Makes room for the slots of a batch, so that [`Slots::at`] only looks.
     pub fn reserve(&mut self, slots: &[u32]) {
-        let end = slots.iter().max().map_or(0, |&max| max as usize + 1);
+        let end = slots.iter().fold(0, |end, &slot| end.max(slot as usize + 1));
         if end > self.states.len() {
             self.states.resize_with(end, || None);
         }

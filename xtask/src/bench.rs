@@ -31,7 +31,7 @@ enum What {
 pub fn run(checkout: &Checkout, options: &Options) -> Outcome {
     match options.what {
         Some(What::Backlog) => one(checkout, "backlog", &[&options.gib.to_string()]),
-        Some(What::Writes) => one(checkout, "bench", &[FIGURES]),
+        Some(What::Writes) => one(checkout, "bench", &[FIGURES, "writes"]),
         Some(What::Hostile) => one(checkout, "bench", &[FIGURES, "hostile"]),
         None => everything(checkout),
     }

@@ -7,7 +7,9 @@
 mod moments;
 
 pub use moments::Moments;
-use tidegate::{Aggregate, Batch, Column, Fault, Field, Issue, Params, Plan, Plugin, Scalar, Slots, State, Window};
+use moments::Welford;
+use tidegate::rows;
+use tidegate::{Aggregate, Batch, Column, Fault, Field, Issue, Params, Plan, Plugin, Scalar, State, Window};
 
 /// Which fields.
 #[derive(Params)]
@@ -16,10 +18,11 @@ pub struct Fields {
     fields: Vec<String>,
 }
 
-/// The aggregate. State is kept a field at a time, so that a batch is taken in column by column.
+/// The aggregate. State is kept a field at a time, by slot, so that a batch is taken in column by column.
 pub struct Stats {
-    counts: Slots<u64>,
-    fields: Vec<Slots<Moments>>,
+    fields: Vec<Vec<Moments>>,
+    /// By slot, the records without a value of the first field: with those that have one they are all.
+    without: Vec<u64>,
 }
 
 /// What is emitted of each field, in order.
@@ -52,47 +55,77 @@ impl Plugin for Stats {
         if !issues.is_empty() {
             return Err(issues);
         }
-        let slots = params.fields.iter().map(|_| Slots::default()).collect();
+        let stats = Stats { fields: vec![Vec::new(); params.fields.len()], without: Vec::new() };
         let plan = Plan { reads: params.fields, slots: true, emits, ..Plan::default() };
-        Ok((Stats { counts: Slots::default(), fields: slots }, plan))
+        Ok((stats, plan))
+    }
+}
+
+impl Stats {
+    /// Makes room for slots before `end`.
+    fn reserve(&mut self, end: usize) {
+        if end > self.without.len() {
+            self.without.resize(end, 0);
+            self.fields.iter_mut().for_each(|all| all.resize(end, Moments::default()));
+        }
+    }
+
+    /// Records a slot has seen.
+    fn count(&self, slot: usize) -> u64 {
+        match self.without.get(slot) {
+            Some(without) => without + self.fields[0][slot].n(),
+            None => 0,
+        }
     }
 }
 
 impl Aggregate for Stats {
     fn update(&mut self, batch: &Batch, _: &mut Vec<Fault>) {
         let slots = batch.slots.as_deref().unwrap_or_default();
-        self.counts.reserve(slots);
-        for &slot in slots {
-            *self.counts.at(slot) += 1;
-        }
+        self.reserve(slots.iter().fold(0, |end, &slot| end.max(slot as usize + 1)));
+        let mut without = Some(&mut self.without[..]);
         for (all, column) in self.fields.iter_mut().zip(&batch.columns) {
-            all.reserve(slots);
-            let values = column.numbers().unwrap_or_default();
+            let (values, mut without) = (column.numbers().unwrap_or_default(), without.take());
+            let mut missed = |slot: u32| {
+                if let Some(without) = &mut without {
+                    without[slot as usize] += 1;
+                }
+            };
             match &column.valid {
-                None => slots.iter().zip(&*values).for_each(|(&slot, &value)| all.at(slot).add(value)),
+                None => rows(slots, &values, |slot, value| {
+                    if !all[slot as usize].add(value) {
+                        missed(slot);
+                    }
+                }),
                 Some(valid) => {
-                    let rows = slots.iter().zip(&*values).zip(valid).filter(|(_, valid)| **valid != 0);
-                    rows.for_each(|((&slot, &value), _)| all.at(slot).add(value));
+                    for ((&slot, &value), &valid) in slots.iter().zip(&*values).zip(valid) {
+                        if valid == 0 || !all[slot as usize].add(value) {
+                            missed(slot);
+                        }
+                    }
                 }
             }
         }
     }
 
     fn merge(&mut self, into: u32, later: u32) {
-        let count = self.counts.get(later).copied().unwrap_or_default();
-        *self.counts.at(into) += count;
-        for slots in &mut self.fields {
-            let later = slots.get(later).copied().unwrap_or_default();
-            slots.at(into).merge(&later);
+        let (into, later) = (into as usize, later as usize);
+        if self.count(later) == 0 {
+            return;
+        }
+        self.reserve(into + 1);
+        self.without[into] += self.without[later];
+        for all in &mut self.fields {
+            let later = all[later];
+            all[into].merge(&later);
         }
     }
 
     fn finish(&mut self, windows: &[Window]) -> Vec<Column> {
-        let of = |window: &Window| self.counts.get(window.slot).copied().unwrap_or_default() as i64;
-        let mut columns = vec![Column::integers(windows.iter().map(of))];
-        for slots in &self.fields {
-            let results: Vec<_> =
-                windows.iter().map(|w| slots.get(w.slot).copied().unwrap_or_default().results()).collect();
+        let mut columns = vec![Column::integers(windows.iter().map(|w| self.count(w.slot as usize) as i64))];
+        for all in &self.fields {
+            let of = |window: &Window| all.get(window.slot as usize).copied().unwrap_or_default().results();
+            let results: Vec<_> = windows.iter().map(of).collect();
             columns.extend((0..RESULTS.len()).map(|at| Column::floats(results.iter().map(|results| results[at]))));
         }
         columns
@@ -100,36 +133,50 @@ impl Aggregate for Stats {
 }
 
 impl State for Stats {
+    /// 2: sums of differences from the first value; 1 had Welford's moments.
+    const VERSION: u32 = 2;
+
     fn save(&self, slot: u32, out: &mut Vec<u8>) {
-        if let Some(count) = self.counts.get(slot) {
+        let slot = slot as usize;
+        let count = self.count(slot);
+        if count > 0 {
             // The count, and a list of moments: written one by one, for it is written often.
-            tidegate::write_state(&(*count, self.fields.len() as u32), out);
-            for field in &self.fields {
-                tidegate::write_state(&field.get(slot).copied().unwrap_or_default(), out);
-            }
+            tidegate::write_state(&(count, self.fields.len() as u32), out);
+            self.fields.iter().for_each(|all| tidegate::write_state(&all[slot], out));
         }
     }
 
     fn load(&mut self, version: u32, slot: u32, state: &[u8]) -> Result<(), String> {
-        if version != Self::VERSION {
-            return Err(format!("knows version {} only", Self::VERSION));
+        if !(1..=Self::VERSION).contains(&version) {
+            return Err("knows versions 1 and 2".into());
         }
         self.release(slot);
         if state.is_empty() {
             return Ok(());
         }
-        let (count, moments): (u64, Vec<Moments>) = tidegate::read_state(state)?;
+        let (count, moments): (u64, Vec<Moments>) = match version {
+            1 => {
+                let (count, moments): (u64, Vec<Welford>) = tidegate::read_state(state)?;
+                (count, moments.into_iter().map(Moments::from).collect())
+            }
+            _ => tidegate::read_state(state)?,
+        };
         if moments.len() != self.fields.len() {
             return Err(format!("has {} fields, not {}", moments.len(), self.fields.len()));
         }
-        self.counts.set(slot, Some(count));
-        self.fields.iter_mut().zip(moments).for_each(|(slots, moments)| slots.set(slot, Some(moments)));
+        let slot = slot as usize;
+        self.reserve(slot + 1);
+        self.without[slot] = count.saturating_sub(moments[0].n());
+        self.fields.iter_mut().zip(moments).for_each(|(all, moments)| all[slot] = moments);
         Ok(())
     }
 
     fn release(&mut self, slot: u32) {
-        self.counts.set(slot, None);
-        self.fields.iter_mut().for_each(|slots| slots.set(slot, None));
+        let slot = slot as usize;
+        if slot < self.without.len() {
+            self.without[slot] = 0;
+            self.fields.iter_mut().for_each(|all| all[slot] = Moments::default());
+        }
     }
 }
 

@@ -86,6 +86,41 @@ fn a_saved_slot_goes_on_where_it_stood() {
 }
 
 #[test]
+fn windows_saved_by_version_1_go_on() {
+    let (mut old, _) = stats(&["temp"]);
+    // Four records with the values 2, 4 and 6, by Welford's moments: n, mean, m2, min, max, sum, first, last.
+    let mut saved = Vec::new();
+    tidegate::write_state(&(4u64, vec![(3u64, 4.0, 8.0, 2.0, 6.0, 12.0, 2.0, 6.0)]), &mut saved);
+    old.load(1, 5, &saved).expect("loads");
+    let (mut new, _) = stats(&["temp"]);
+    update(&mut new, &[5; 4], &[Some(2.0), None, Some(4.0), Some(6.0)]);
+    assert_eq!(results(&mut old, 5), results(&mut new, 5));
+    update(&mut old, &[5], &[Some(8.0)]);
+    update(&mut new, &[5], &[Some(8.0)]);
+    assert_eq!(results(&mut old, 5), results(&mut new, 5));
+}
+
+#[test]
+fn what_is_nothing_counts_as_a_record_and_no_value() {
+    let (mut stats, _) = stats(&["temp"]);
+    update(&mut stats, &[0; 5], &[Some(f64::NAN), Some(1.0), Some(f64::NAN), Some(3.0), Some(f64::NAN)]);
+    update(&mut stats, &[0; 2], &[None, Some(f64::NAN)]);
+    let results = results(&mut stats, 0);
+    assert_eq!((results[0], results[3], results[7]), (Some(7.0), Some(2.0), Some(4.0)));
+}
+
+#[test]
+fn an_outlier_at_the_beginning_costs_no_digits_that_matter() {
+    let (mut stats, _) = stats(&["temp"]);
+    let values: Vec<f64> = std::iter::once(0.0).chain((0..9999).map(|i| 1e6 + f64::from(i % 3))).collect();
+    update(&mut stats, &[0; 10_000], &values.iter().copied().map(Some).collect::<Vec<_>>());
+    let mean = values.iter().sum::<f64>() / 1e4;
+    let expected = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 9999.0).sqrt();
+    let stddev = results(&mut stats, 0)[4].expect("many values");
+    assert!((stddev / expected - 1.0).abs() < 1e-9, "{stddev} {expected}");
+}
+
+#[test]
 fn fields_that_cannot_be_described_are_named() {
     let known = [Field { name: "ok".into(), scalar: Scalar::Boolean, unit: String::new() }];
     let params = Fields { fields: vec!["ok".into(), "gone".into(), "gone".into()] };

@@ -25,19 +25,16 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let mut report = Report::default();
     let (out, bare, plugins) = match &args[..] {
-        [out, what] if what == "hostile" => {
-            hostile::measure(&mut report);
-            return report.write(out);
-        }
-        [out] => {
-            writes::measure(&mut report);
+        [out, alone] => {
+            match alone.as_str() {
+                "hostile" => hostile::measure(&mut report),
+                _ => writes::measure(&mut report),
+            }
             return report.write(out);
         }
         [out, bare, plugins] => (out, bare, plugins),
         _ => {
-            eprintln!(
-                "usage: bench OUT.json [BARE_SUBSCRIBER PLUGINS.json | hostile]; alone only what is written to the disk"
-            );
+            eprintln!("usage: bench OUT.json (writes | hostile | BARE_SUBSCRIBER PLUGINS.json)");
             std::process::exit(2);
         }
     };
