@@ -27,6 +27,7 @@ pub struct Gateway {
     folder: TempDir,
     control: SocketAddr,
     plugins: PathBuf,
+    plugin_options: String,
     environment: Vec<(String, String)>,
     process: Option<Process>,
 }
@@ -37,7 +38,9 @@ impl Gateway {
     pub fn configured(store: &str, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let control = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let gateway = Gateway { folder, control, plugins: parts::plugins(), environment: Vec::new(), process: None };
+        let plugins = parts::plugins();
+        let (plugin_options, environment) = (String::new(), Vec::new());
+        let gateway = Gateway { folder, control, plugins, plugin_options, environment, process: None };
         gateway.reconfigure(store, config);
         gateway
     }
@@ -52,13 +55,19 @@ impl Gateway {
         self.plugins = folder;
     }
 
+    /// Has further options in `[plugins]` from the next [`Gateway::reconfigure`] on.
+    pub fn plugin_options(&mut self, options: &str) {
+        self.plugin_options = options.to_owned();
+    }
+
     /// Writes another configuration; it holds from the next start on.
     pub fn reconfigure(&self, store: &str, config: &str) {
         let text = format!(
-            "[gateway]\nname = \"test-gateway\"\n[control]\nlisten = \"{}\"\n[plugins]\ndir = \"{}\"\n\
+            "[gateway]\nname = \"test-gateway\"\n[control]\nlisten = \"{}\"\n[plugins]\ndir = \"{}\"\n{}\n\
              [store]\npath = \"store\"\n{store}\n{config}",
             self.control,
-            self.plugins.display()
+            self.plugins.display(),
+            self.plugin_options
         );
         fs::write(self.config(), text).expect("a configuration");
     }
@@ -129,6 +138,15 @@ impl Gateway {
     /// Runs `tidegate VERB CONFIG` to its end.
     pub fn verb(&self, verb: &str) -> Output {
         Command::new(parts::gateway_binary()).arg(verb).arg(self.config()).output().expect("the gateway's binary")
+    }
+
+    /// Runs `tidegate plugin ARGS --config CONFIG` to its end; what it printed, or what it said was wrong.
+    pub fn plugin(&self, args: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(parts::gateway_binary());
+        command.arg("plugin").args(args).arg("--config").arg(self.config()).current_dir(self.folder.path());
+        let output = command.output().expect("the gateway's binary");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// Runs `tidegate store ARGS --config CONFIG` to its end.

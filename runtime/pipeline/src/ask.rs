@@ -1,5 +1,7 @@
 //! What is asked of a running pipeline. Its thread alone touches the operators: it takes what is asked between two turns.
 
+use crate::handover::{Handover, Swapped};
+use crate::shadow::Shadow;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +17,27 @@ pub enum Ask {
         /// Which operator, from 1.
         operator: usize,
     },
+    /// Gives the states of a plugin to another version.
+    HandOver {
+        /// Which operator, from 1.
+        operator: usize,
+        /// That version.
+        to: Handover,
+    },
+    /// Puts another version in the place of a plugin.
+    Swap {
+        /// Which operator, from 1.
+        operator: usize,
+        /// That version.
+        to: Handover,
+    },
+    /// Has a shadow run beside an operator, in place of one that did; `None`: none any more.
+    Shadow {
+        /// Which operator, from 1.
+        operator: usize,
+        /// The shadow.
+        shadow: Option<Shadow>,
+    },
 }
 
 /// What it did. Taken into the store's order when it is said: a crash after the next group commit does not undo it.
@@ -28,6 +51,18 @@ pub enum Answer {
         operator: usize,
         /// Name and version.
         plugin: String,
+    },
+    /// States were given away.
+    HandedOver {
+        /// Which operator, from 1.
+        operator: usize,
+    },
+    /// Another version is in its place.
+    Swapped(Swapped),
+    /// A shadow runs beside it, or none any more.
+    Shadowed {
+        /// Which operator, from 1.
+        operator: usize,
     },
 }
 

@@ -1,9 +1,11 @@
 //! The operators of a pipeline, one behind the other. No clock, no I/O.
 
 use crate::entry::Entry;
+use crate::handover::Recipe;
 use crate::mark::Verdicts;
 use crate::operator::{Context, Detect, Filter, Operator, RestoreError, SavedOperator, Transform, Trouble, Window};
 use crate::rows::{Rows, Stamp};
+use crate::shadow::{self, Feed, Shadow};
 use crate::{OperatorOptions, PipelineOptions};
 use std::sync::Arc;
 use tidegate_record::{Batch, Schema};
@@ -12,6 +14,8 @@ use tidegate_sandbox::{ConfigureError, Halted, Kind, Runner};
 /// The operators of one pipeline instance.
 pub struct Chain {
     operators: Vec<Box<dyn Operator>>,
+    /// What runs beside each operator.
+    shadows: Vec<Option<Feed>>,
     counts: Vec<(u64, u64)>,
     /// The fields of what comes in.
     input: Arc<Schema>,
@@ -73,7 +77,8 @@ impl Chain {
             operators.push(operator);
         }
         let counts = vec![(0, 0); operators.len()];
-        Ok(Chain { operators, counts, input: input.clone(), schema, fingerprint: fingerprint(options, input) })
+        let shadows = operators.iter().map(|_| None).collect();
+        Ok(Chain { operators, shadows, counts, input: input.clone(), schema, fingerprint: fingerprint(options, input) })
     }
 
     /// The fields of what comes out.
@@ -96,6 +101,32 @@ impl Chain {
         self.operators[operator].plugin()
     }
 
+    /// What it takes to configure other versions of the operators' plugins.
+    pub(crate) fn recipes(&self, options: &PipelineOptions) -> Vec<Recipe> {
+        let inputs = std::iter::once(&self.input).chain(self.operators.iter().map(|operator| operator.schema()));
+        let recipe = |(options, input): (&OperatorOptions, &Arc<Schema>)| Recipe {
+            options: options.clone(),
+            input: input.clone(),
+        };
+        options.operators.iter().zip(inputs).map(recipe).collect()
+    }
+
+    /// An operator, for another version of its plugin.
+    pub(crate) fn operator(&mut self, operator: usize) -> &mut dyn Operator {
+        &mut *self.operators[operator]
+    }
+
+    /// Has another version run beside an operator, in place of one that did.
+    pub(crate) fn shadow(&mut self, operator: usize, shadow: &Shadow) -> Result<(), String> {
+        self.shadows[operator] = Some(shadow.begin(&mut *self.operators[operator])?);
+        Ok(())
+    }
+
+    /// Nothing runs beside an operator any more.
+    pub(crate) fn unshadow(&mut self, operator: usize) {
+        self.shadows[operator] = None;
+    }
+
     /// Takes an entry through all operators. `verdicts`: what faulted at this entry when it was live.
     pub(crate) fn process(&mut self, entry: &Entry, verdicts: &Verdicts) -> Result<Outcome, Halted> {
         // Blocks keep the fields they were appended with, which may be those of an earlier configuration.
@@ -108,7 +139,14 @@ impl Chain {
             let mut context = Context { arrival, wall, era, verdict, trouble: Trouble::default() };
             let count = &mut self.counts[index];
             count.0 += rows.batch.rows() as u64;
+            let shadow = &mut self.shadows[index];
+            let given = shadow.is_some().then(|| (rows.clone(), shadow::time_us(&mut **operator)));
             rows = operator.process(rows, &mut context)?;
+            if let (Some(feed), Some((given, began))) = (&*shadow, given)
+                && !feed.give(given, &rows, &context, shadow::time_us(&mut **operator) - began)
+            {
+                *shadow = None;
+            }
             count.1 += rows.batch.rows() as u64;
             let Trouble { rows, windows, late, overflow } = &context.trouble;
             if !(rows.is_empty() && windows.is_empty() && late.is_empty() && overflow.is_empty()) {
@@ -150,7 +188,7 @@ impl Chain {
     }
 }
 
-fn build_operator(
+pub(crate) fn build_operator(
     operator: usize,
     option: &OperatorOptions,
     schema: &Arc<Schema>,

@@ -113,6 +113,10 @@ pub(crate) trait Operator: Send {
     fn newest(&self) -> Option<i64> {
         None
     }
+    /// What runs its plugin, for another version to take its place.
+    fn runner(&mut self) -> &mut tidegate_sandbox::Runner;
+    /// The slots in use.
+    fn slots(&self) -> Vec<u32>;
     /// For a snapshot.
     fn save(&mut self) -> Result<SavedOperator, Halted>;
     /// Goes on from a snapshot.

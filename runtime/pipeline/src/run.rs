@@ -2,6 +2,7 @@
 
 mod asked;
 mod commit;
+mod versions;
 
 use crate::ask::Asked;
 use crate::entry::Entry;

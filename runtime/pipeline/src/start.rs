@@ -4,6 +4,7 @@ use crate::PipelineOptions;
 use crate::ask::Asks;
 use crate::chain::{BuildError, Chain};
 use crate::handle::{Handle, State};
+use crate::handover::Recipe;
 use crate::merge::Merge;
 use crate::recover::recover;
 use crate::run::Running;
@@ -77,6 +78,11 @@ impl Pipeline {
     /// The fields of what it appends.
     pub fn schema(&self) -> &Arc<Schema> {
         self.chain.schema()
+    }
+
+    /// What it takes to configure other versions of its operators' plugins.
+    pub fn recipes(&self) -> Vec<Recipe> {
+        self.chain.recipes(&self.options)
     }
 
     /// Recovers, then reads until `drain` is cancelled and everything there is has been processed, or until it fails.

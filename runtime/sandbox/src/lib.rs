@@ -38,7 +38,7 @@ pub use grants::{Arrival, Grant, Grants};
 pub use limits::{Bound, Limits, LogLimits, TEXT_BYTES_MAX};
 pub use plan::{Finding, Finished, Found, Input, Kept, Plan, Table, Window};
 pub use plugin::{About, Kind, PACKAGE, Plugin};
-pub use runner::Runner;
+pub use runner::{Carried, Misfit, Runner};
 pub use stats::Stats;
 pub use tables::{KeyedTable, TableError, Tables};
 pub use ticker::TICK;

@@ -6,6 +6,7 @@
 //! what comes out is what would have come out if it had never been there.
 
 mod drive;
+mod handover;
 mod recover;
 mod rows;
 mod work;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 use tidegate_record::{Blobs, Column, ROWS_MAX, Schema};
 use work::{Finish, Merge};
 
+pub use handover::{Carried, Misfit};
+
 /// A configured plugin that outlives its faults. Single-threaded: move it to the thread that uses it.
 ///
 /// The results and the state are those of the records given, in order; how they are cut into calls does not show. After
@@ -31,6 +34,8 @@ pub struct Runner {
     guest: Option<Guest>,
     base: Base,
     journal: Journal,
+    /// Slots saved since a handover began, where one did.
+    touched: Option<Vec<bool>>,
     faults_in_row: u32,
     /// Most items a call gets: fewer after calls that ran out of time or memory without any item being at fault.
     items_max: usize,
@@ -52,6 +57,7 @@ impl Runner {
             guest: Some(guest),
             base: Base::default(),
             journal: Journal::default(),
+            touched: None,
             faults_in_row: 0,
             items_max: ROWS_MAX,
             arrival: Arrival::default(),

@@ -13,6 +13,7 @@ mod restart;
 mod serial_line;
 mod store_tools;
 mod uplink;
+mod versions;
 
 use std::time::{Duration, SystemTime};
 

@@ -57,6 +57,14 @@ impl Operator for Detect {
         Ok(self.beside(&rows, &findings))
     }
 
+    fn runner(&mut self) -> &mut Runner {
+        self.keyed.runner()
+    }
+
+    fn slots(&self) -> Vec<u32> {
+        self.keyed.slots()
+    }
+
     fn save(&mut self) -> Result<SavedOperator, Halted> {
         self.keyed.save()
     }

@@ -41,6 +41,14 @@ impl Operator for Filter {
         Ok(rows.take(&kept))
     }
 
+    fn runner(&mut self) -> &mut Runner {
+        self.keyed.runner()
+    }
+
+    fn slots(&self) -> Vec<u32> {
+        self.keyed.slots()
+    }
+
     fn save(&mut self) -> Result<SavedOperator, Halted> {
         self.keyed.save()
     }

@@ -9,14 +9,13 @@ use tidegate_sandbox::{Halted, Input, RowFault, Runner};
 /// A runner and the devices it has slots for.
 pub(super) struct Keyed {
     runner: Runner,
-    wanted: bool,
     keys: Keys,
 }
 
 impl Keyed {
     /// No devices yet, and room for `max_keys`.
     pub fn new(runner: Runner, max_keys: usize) -> Self {
-        Keyed { wanted: runner.plan().slots, keys: Keys::new(max_keys), runner }
+        Keyed { keys: Keys::new(max_keys), runner }
     }
 
     /// Name and version.
@@ -42,7 +41,8 @@ impl Keyed {
     }
 
     fn assign(&mut self, rows: Rows, context: &mut Context<'_>) -> (Rows, Option<Vec<u32>>) {
-        if !self.wanted {
+        // Another version of the plugin may want other than the one before.
+        if !self.runner.plan().slots {
             return (rows, None);
         }
         let slots = self.keys.number(&rows.batch);
@@ -62,8 +62,17 @@ impl Keyed {
         (rows.take(&kept), Some(kept_slots))
     }
 
+    pub fn runner(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+
+    /// The slots in use.
+    pub fn slots(&self) -> Vec<u32> {
+        (0..self.keys.names().len() as u32).collect()
+    }
+
     pub fn save(&mut self) -> Result<SavedOperator, Halted> {
-        let slots: Vec<u32> = (0..self.keys.names().len() as u32).collect();
+        let slots = self.slots();
         let states = if slots.is_empty() {
             Blobs::default()
         } else {

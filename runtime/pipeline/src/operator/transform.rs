@@ -169,6 +169,14 @@ impl Operator for Transform {
         Ok(self.rows(&rows, table, context))
     }
 
+    fn runner(&mut self) -> &mut Runner {
+        self.keyed.runner()
+    }
+
+    fn slots(&self) -> Vec<u32> {
+        self.keyed.slots()
+    }
+
     fn save(&mut self) -> Result<SavedOperator, Halted> {
         self.keyed.save()
     }

@@ -135,6 +135,14 @@ impl Operator for Window {
         self.windows.newest()
     }
 
+    fn runner(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+
+    fn slots(&self) -> Vec<u32> {
+        self.windows.open_slots()
+    }
+
     fn save(&mut self) -> Result<SavedOperator, Halted> {
         let slots = self.windows.open_slots();
         let states = if slots.is_empty() {

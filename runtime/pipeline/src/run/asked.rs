@@ -30,8 +30,11 @@ impl Running {
 
     /// Does what was asked to the operators and notes it in the commit, which brings the read positions to where they
     /// stand. The inner error is a sentence, and nothing was done.
-    pub(super) fn serve(&mut self, ask: &Ask, _commit: &mut Commit) -> Result<Result<Answer, String>, StartError> {
+    pub(super) fn serve(&mut self, ask: &Ask, commit: &mut Commit) -> Result<Result<Answer, String>, StartError> {
         match *ask {
+            Ask::HandOver { operator, ref to } => Ok(self.hand_over(operator, to)),
+            Ask::Swap { operator, ref to } => self.swap(operator, to, commit),
+            Ask::Shadow { operator, ref shadow } => Ok(self.shadow(operator, shadow.as_ref())),
             Ask::Release { operator } => Ok(self.operator(operator).and_then(|_| {
                 Err(format!("operator {operator} of pipeline {} is not in quarantine", self.pipeline.options.name))
             })),
@@ -39,7 +42,7 @@ impl Running {
     }
 
     /// The index of an operator that people count from 1.
-    fn operator(&self, operator: usize) -> Result<usize, String> {
+    pub(super) fn operator(&self, operator: usize) -> Result<usize, String> {
         let (name, count) = (&self.pipeline.options.name, self.pipeline.options.operators.len());
         let index = operator.checked_sub(1).filter(|index| *index < count);
         index.ok_or_else(|| format!("pipeline {name} has {count} operators: there is no operator {operator}"))

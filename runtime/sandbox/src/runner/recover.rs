@@ -68,6 +68,7 @@ impl Runner {
             }
         }
         self.retain(&touched, &saved)?;
+        self.note(&touched);
         self.journal.clear();
         Ok(())
     }

@@ -8,6 +8,7 @@ mod plugin;
 mod run;
 mod store;
 mod tap;
+mod versions;
 
 pub use check::{CheckOptions, check};
 pub use plugin::{PluginCommand, plugin};

@@ -3,6 +3,7 @@
 mod trust;
 
 use super::operators::{self, ReleaseArgs};
+use super::versions::{self, CanaryArgs, ShadowArgs, SwapArgs, VersionsArgs};
 use super::{exit, failed};
 use crate::author::{self, BenchOptions, Cases, Inspected, Lang, Measured, NewOptions, Verdict};
 use clap::{Args, Subcommand};
@@ -49,6 +50,14 @@ pub enum PluginCommand {
     Sign(SignArgs),
     /// Say who of some keys signed a plugin; an error where none did, or it was changed since
     Verify(VerifyArgs),
+    /// Have a running gateway put a plugin's file, read anew, in the place of what runs: no record lost or taken twice
+    Swap(SwapArgs),
+    /// Have a plugin run beside an operator of a running gateway: what it makes is compared and thrown away
+    Shadow(ShadowArgs),
+    /// Have a new version run beside an operator, and take its place by itself if it keeps to bounds
+    Canary(CanaryArgs),
+    /// Say which versions the operators of a running gateway run, and how what runs beside them does
+    Versions(VersionsArgs),
 }
 
 /// What to begin.
@@ -130,6 +139,10 @@ pub fn plugin(command: PluginCommand) -> ExitCode {
         PluginCommand::Keygen { name } => trust::keygen(&name),
         PluginCommand::Sign(args) => trust::sign(&args),
         PluginCommand::Verify(args) => trust::verify(&args),
+        PluginCommand::Swap(args) => return versions::swap(&args),
+        PluginCommand::Shadow(args) => return versions::shadow(&args),
+        PluginCommand::Canary(args) => return versions::canary(&args),
+        PluginCommand::Versions(args) => return versions::versions(&args),
     };
     done.unwrap_or_else(|reason| failed(exit::PLUGIN, &reason))
 }

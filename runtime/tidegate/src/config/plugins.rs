@@ -13,6 +13,8 @@ pub struct PluginsConfig {
     pub dir: PathBuf,
     /// Where compiled plugins are kept; `None`: `plugin-cache` in the store's folder.
     pub cache_dir: Option<PathBuf>,
+    /// What becomes of a plugin whose file changes while the gateway runs.
+    pub on_change: OnChange,
     /// Most stack a call may use, bytes.
     pub stack_bytes: usize,
     /// What compiling one may take.
@@ -21,6 +23,17 @@ pub struct PluginsConfig {
     pub trust: Trust,
     /// What an instance may use.
     pub limits: Limits,
+}
+
+/// What becomes of a plugin whose file changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnChange {
+    /// Nothing before the next start, or `tidegate plugin swap`.
+    Ignore,
+    /// It takes the place of what runs.
+    Swap,
+    /// It runs beside it first, and takes its place if it keeps to the bounds of a canary.
+    Canary,
 }
 
 pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
@@ -32,6 +45,11 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
         PluginsConfig {
             dir: section.context.resolve(&dir),
             cache_dir: cache_dir.map(|dir| section.context.resolve(&dir)),
+            on_change: section.word(
+                "on_change",
+                "ignore",
+                &[("ignore", OnChange::Ignore), ("swap", OnChange::Swap), ("canary", OnChange::Canary)],
+            ),
             stack_bytes: size(section, "stack_bytes", stack_bytes, Size::kib(64), Size::mib(1)),
             compile: compile(section),
             trust: trust(section),

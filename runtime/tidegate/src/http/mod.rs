@@ -16,9 +16,11 @@ mod shown;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 pub use guard::Access;
 pub use serve::{Limits, serve, serve_within};
+pub use versions::{Canary, Change, Shadow, Versions};
 
 use crate::readiness::Ready;
 use axum::Router;
@@ -45,6 +47,10 @@ pub trait View: Send + Sync + 'static {
     fn pipeline(&self, name: &str) -> Option<tidegate_pipeline::Handle>;
     /// A sink, by its name.
     fn sink(&self, name: &str) -> Option<tidegate_sinks::Handle>;
+    /// What changes the plugins of its operators.
+    fn versions(&self) -> Option<Arc<dyn Versions>> {
+        None
+    }
 }
 
 /// What the handlers share.
@@ -64,6 +70,10 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/streams/{name}/purge", post(edits::purge))
         .route("/api/v1/sinks/{name}/replay", post(edits::replay))
         .route("/api/v1/pipelines/{pipeline}/operators/{operator}/{verb}", post(operators::ask))
+        .route("/api/v1/pipelines/{pipeline}/operators/{operator}/swap", post(versions::swap))
+        .route("/api/v1/pipelines/{pipeline}/operators/{operator}/shadow", post(versions::shadow))
+        .route("/api/v1/pipelines/{pipeline}/operators/{operator}/unshadow", post(versions::unshadow))
+        .route("/api/v1/pipelines/{pipeline}/operators/{operator}/canary", post(versions::canary))
         .layer(from_fn_with_state(shared.clone(), guard::may_change));
     let copies = Router::new()
         .route("/api/v1/store/backup", get(packs::backup))

@@ -4,6 +4,7 @@
 mod clock;
 mod intake;
 mod plan;
+mod versions;
 mod view;
 
 pub use intake::StoreIntake;
@@ -27,6 +28,7 @@ use tidegate_store::{MemoryStore, Options as StoreOptions, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use versions::Versions;
 use view::View;
 
 /// Everything wrong that `tidegate check` can find beyond the file itself: plugins that do not load, parameters they
@@ -121,14 +123,17 @@ impl Gateway {
         let flash = Arc::new(Watch::new(places, kernel, clock.clone(), store.clone(), set_interval));
         let mut view = View::new(&config, store.clone(), clock.clone(), flash.clone());
         view.warnings.extend(warnings);
-        let mut built = Vec::new();
+        let (mut built, mut operators) = (Vec::new(), Vec::new());
         for (options, input) in pipelines {
             let name = options.name.to_string();
             let (pipeline, handle) =
                 Pipeline::build(options, &input, store.clone(), clock.clone()).map_err(StartError::one)?;
+            operators.push((name.clone(), handle.clone(), pipeline.recipes()));
             view.pipelines.push((name.clone(), handle));
             built.push((name, pipeline));
         }
+        let versions = Versions::new(&config, engine, operators);
+        view.versions = Some(versions.clone());
         let forwards = build_sinks(&config, &store, &clock, &mut view)?;
         let mut sources = Vec::new();
         for source in &config.sources {
@@ -152,6 +157,7 @@ impl Gateway {
         let pipelines = pipelines.collect::<Result<_, _>>()?;
         let sources = sources.into_iter().map(|(s, intake)| tokio::spawn(s.run(intake, drain.sources.clone())));
         let sources = sources.collect();
+        tokio::spawn(versions.look_after(drain.sources.clone()));
         Ok(Gateway { store, drain, sources, pipelines, sinks, control, flash, address })
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_pipeline::{BuildError, Chain, OperatorOptions, PipelineOptions, WindowOptions};
 use tidegate_record::Schema;
-use tidegate_sandbox::{Compiler, ConfigureError, Engine, EngineOptions, Limits};
+use tidegate_sandbox::{Compiler, ConfigureError, Engine, EngineOptions, Limits, Plugin};
 use tidegate_store::{Hold, StreamSpec};
 
 /// A stream holds back what its pipeline's last checkpoint has not seen: it must not fill up with it. Small commits take
@@ -120,24 +120,34 @@ fn options(config: &Config, engine: &Engine, pipeline: &PipelineConfig) -> Resul
 }
 
 fn load(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<OperatorOptions, String> {
-    let (file, grants) = (file(config, &operator.plugin), operator.grants.clone());
-    let limits = Limits { grants, ..config.plugins.limits.clone() };
-    let plugin = engine.load(&file, &limits).map_err(|error| error.to_string())?;
+    let plugin = load_plugin(config, engine, operator)?;
+    let limits = limits(config, operator);
     let window = operator.window.map(|window| WindowOptions {
         size: micros(window.tumbling),
         lateness: micros(window.lateness),
         idle: micros(window.idle),
     });
-    if plugin.kind() != operator.kind {
-        let kind = plugin.kind().word();
-        return Err(format!("{} is a plugin of kind {kind}: write {kind} = {:?}", file.display(), operator.plugin));
-    }
     let (params, keep) = (operator.params_json.clone(), operator.keep.clone());
     Ok(OperatorOptions { plugin, params, limits, window, keep, max_keys: operator.max_keys })
 }
 
+/// The plugin an operator names, of its kind and granted what it is.
+pub(super) fn load_plugin(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<Arc<Plugin>, String> {
+    let file = file(config, &operator.plugin);
+    let plugin = engine.load(&file, &limits(config, operator)).map_err(|error| error.to_string())?;
+    if plugin.kind() != operator.kind {
+        let kind = plugin.kind().word();
+        return Err(format!("{} is a plugin of kind {kind}: write {kind} = {:?}", file.display(), operator.plugin));
+    }
+    Ok(plugin)
+}
+
+fn limits(config: &Config, operator: &OperatorConfig) -> Limits {
+    Limits { grants: operator.grants.clone(), ..config.plugins.limits.clone() }
+}
+
 /// The file a plugin's name stands for: the `.wat` where there is no `.wasm`.
-fn file(config: &Config, plugin: &str) -> PathBuf {
+pub(super) fn file(config: &Config, plugin: &str) -> PathBuf {
     let wasm = config.plugins.dir.join(format!("{plugin}.wasm"));
     let wat = config.plugins.dir.join(format!("{plugin}.wat"));
     if !wasm.exists() && wat.exists() { wat } else { wasm }

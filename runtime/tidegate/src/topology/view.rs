@@ -1,5 +1,6 @@
 //! What the local HTTP shows: every part's status, as one JSON document.
 
+use super::versions::Versions;
 use crate::config::Config;
 use crate::flash::Watch;
 use crate::http;
@@ -21,6 +22,7 @@ pub(super) struct View {
     pub pipelines: Vec<(String, tidegate_pipeline::Handle)>,
     pub sinks: Vec<tidegate_sinks::Handle>,
     pub uplink: Option<Arc<tidegate_sinks::Uplink>>,
+    pub versions: Option<Versions>,
 }
 
 impl View {
@@ -37,7 +39,16 @@ impl View {
             pipelines: Vec::new(),
             sinks: Vec::new(),
             uplink: None,
+            versions: None,
         }
+    }
+
+    fn pipeline_status(&self, name: &str, handle: &tidegate_pipeline::Handle) -> Value {
+        let mut status = json!(handle.status());
+        if let (Some(status), Some(versions)) = (status.as_object_mut(), &self.versions) {
+            status.insert("plugins".into(), versions.status(name));
+        }
+        status
     }
 
     fn judge(&self, health: &Health) -> Ready {
@@ -54,11 +65,17 @@ impl View {
             sinks: &sinks,
         });
         self.flash.count();
-        ready.with(self.flash.reasons())
+        let versions = self.versions.as_ref().map(Versions::reasons).unwrap_or_default();
+        ready.with(self.flash.reasons()).with(versions)
     }
 }
 
 impl http::View for View {
+    fn versions(&self) -> Option<Arc<dyn http::Versions>> {
+        let versions = self.versions.clone()?;
+        Some(Arc::new(versions))
+    }
+
     fn pipeline(&self, name: &str) -> Option<tidegate_pipeline::Handle> {
         self.pipelines.iter().find(|(known, _)| known == name).map(|(_, handle)| handle.clone())
     }
@@ -76,7 +93,8 @@ impl http::View for View {
         let health = self.store.health();
         let identity = self.store.identity();
         let sources: Map<_, _> = self.sources.iter().map(|h| (h.name().to_owned(), json!(h.status()))).collect();
-        let pipelines: Map<_, _> = self.pipelines.iter().map(|(name, h)| (name.clone(), json!(h.status()))).collect();
+        let pipelines: Map<_, _> =
+            self.pipelines.iter().map(|(name, h)| (name.clone(), self.pipeline_status(name, h))).collect();
         let sinks: Map<_, _> = self.sinks.iter().map(|h| h.status()).map(|s| (s.name.clone(), json!(s))).collect();
         json!({
             "gateway": self.gateway,

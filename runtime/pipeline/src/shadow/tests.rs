@@ -1,0 +1,90 @@
+//! Shadows beside a deadband that drops what lies within 0.5 of what it kept last.
+
+use super::*;
+use crate::handover::tests::{Bench, NUMBER, deadband, second};
+use tidegate_sandbox::Plugin;
+
+const BOUNDS: Bounds = Bounds { records: None, differ: 0.0, slower: 1e9, faults: 0 };
+
+fn beside(bench: &mut Bench, plugin: Arc<Plugin>, bounds: Bounds) -> Shadow {
+    let shadow = Shadow::new(bench.recipe.operator(1, plugin).unwrap(), bounds);
+    bench.chain.shadow(0, &shadow).unwrap();
+    shadow
+}
+
+/// Waits for the end of a shadow or the verdict on it.
+fn settled(shadow: &Shadow) -> Verdict {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(shadow.settled())
+}
+
+fn failed(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Failed(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_version_that_does_the_same_shows_no_difference_and_passes() {
+    let mut bench = Bench::deadband();
+    bench.process(&[(1, 0, 1.0)]);
+    let shadow = beside(&mut bench, second(), Bounds { records: Some(100), ..BOUNDS });
+    assert_eq!(shadow.verdict(), None);
+    for second in 1..=50 {
+        bench.process(&[(1, second, 1.2), (2, second, second as f64)]);
+    }
+    assert_eq!(settled(&shadow), Verdict::Passed);
+    let report = shadow.report();
+    assert_eq!((report.records, report.compared, report.differ, report.faults), (100, 100, 0, 0));
+    assert_eq!((report.state, report.plugin.as_str()), (ShadowState::Running, "deadband 2.0.0"));
+}
+
+#[test]
+fn what_another_version_keeps_or_drops_is_told_and_the_output_is_the_live_ones() {
+    let (mut alone, mut bench) = (Bench::deadband(), Bench::deadband());
+    // It keeps whatever has a value.
+    let keeps =
+        deadband(&[NUMBER, ("(local.get $slot)))) (global.get $band)))))", "(local.get $slot)))) (f64.const -1)))))")]);
+    let shadow = beside(&mut bench, keeps, BOUNDS);
+    for second in 0..5 {
+        let rows = [(1, second, 1.0), (2, second, second as f64)];
+        assert_eq!(bench.process(&rows), alone.process(&rows));
+    }
+    bench.chain.unshadow(0);
+    assert_eq!(settled(&shadow), Verdict::Stopped);
+    let report = shadow.report();
+    assert_eq!((report.compared, report.differ, report.state), (10, 4, ShadowState::Stopped));
+    assert_eq!(report.differences[0], "d1 at 2023-11-14T22:13:21.000000Z: only the shadow has it");
+}
+
+#[test]
+fn a_shadow_that_traps_or_never_ends_harms_nobody() {
+    const BEGIN: &str = "(memory.fill (local.get $mask) (i32.const 0) (local.get $rows))";
+    let trap = deadband(&[NUMBER, (BEGIN, "(if (local.get $rows) (then unreachable))")]);
+    let forever = deadband(&[NUMBER, (BEGIN, "(loop $for_ever (br $for_ever))")]);
+    for (plugin, why) in [(trap, "unreachable"), (forever, "deadline")] {
+        let (mut alone, mut bench) = (Bench::deadband(), Bench::deadband());
+        let shadow = beside(&mut bench, plugin, Bounds { records: Some(1_000_000), faults: 1_000_000, ..BOUNDS });
+        for second in 0..200 {
+            let rows = [(1, second, 1.0), (2, second, second as f64)];
+            assert_eq!(bench.process(&rows), alone.process(&rows));
+        }
+        let reason = failed(settled(&shadow));
+        assert!(reason.contains(why), "{reason}");
+        assert_eq!(bench.chain.plugin(0), "deadband 1.0.0");
+    }
+}
+
+#[test]
+fn bounds_on_differences_and_faults_fail_it() {
+    let keeps =
+        deadband(&[NUMBER, ("(local.get $slot)))) (global.get $band)))))", "(local.get $slot)))) (f64.const -1)))))")]);
+    let verdict = |differ: f64| {
+        let mut bench = Bench::deadband();
+        let shadow = beside(&mut bench, keeps.clone(), Bounds { records: Some(10), differ, ..BOUNDS });
+        (0..10).for_each(|second| drop(bench.process(&[(1, second, 1.0)])));
+        settled(&shadow)
+    };
+    assert_eq!(verdict(0.9), Verdict::Passed);
+    assert!(failed(verdict(0.8)).starts_with("9 of 10 results differ, over the bound of 0.8; the first: d1 at "));
+}

@@ -1,0 +1,201 @@
+//! Which version of its plugin each operator runs, and how it comes to another.
+//!
+//! A version is only ever read from its file in `plugins.dir`, so what is swapped in is what a restart loads. It is
+//! compiled and configured beside the running one, on a thread of its own.
+
+mod beside;
+mod watch;
+
+use super::{PIPELINE_STACK_BYTES, plan};
+use crate::config::{Config, OnChange, OperatorConfig};
+use crate::http::{Change, Versions as Changes};
+use crate::readiness::{Reason, Severity};
+use beside::Beside;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tidegate_pipeline::{Handle, Recipe, Swapped};
+use tidegate_sandbox::{Engine, Plugin};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// The plugins of all operators. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Versions(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    engine: Engine,
+    operators: Vec<Operator>,
+}
+
+/// An operator of a running pipeline.
+struct Operator {
+    pipeline: String,
+    /// From 1.
+    number: usize,
+    configured: OperatorConfig,
+    recipe: Recipe,
+    handle: Handle,
+    /// Held by who changes its version: one after the other.
+    turn: tokio::sync::Mutex<()>,
+    now: Mutex<Now>,
+}
+
+/// What it runs now.
+struct Now {
+    plugin: Arc<Plugin>,
+    beside: Option<Beside>,
+    /// What a person should know of its version.
+    note: Option<String>,
+}
+
+impl Versions {
+    /// Of operators that are yet to be added.
+    pub(super) fn new(config: &Config, engine: Engine, pipelines: Vec<(String, Handle, Vec<Recipe>)>) -> Versions {
+        let configured = |name: &str, index: usize| {
+            let pipeline = config.pipelines.iter().find(|pipeline| pipeline.name == name)?;
+            pipeline.operators.get(index).cloned()
+        };
+        let mut operators = Vec::new();
+        for (pipeline, handle, recipes) in pipelines {
+            for (index, recipe) in recipes.into_iter().enumerate() {
+                let Some(configured) = configured(&pipeline, index) else { continue };
+                let now = Now { plugin: recipe.options.plugin.clone(), beside: None, note: None };
+                operators.push(Operator {
+                    pipeline: pipeline.clone(),
+                    number: index + 1,
+                    configured,
+                    recipe,
+                    handle: handle.clone(),
+                    turn: tokio::sync::Mutex::default(),
+                    now: Mutex::new(now),
+                });
+            }
+        }
+        Versions(Arc::new(Shared { config: config.clone(), engine, operators }))
+    }
+
+    /// The operators of a pipeline, for its status.
+    pub(super) fn status(&self, pipeline: &str) -> Value {
+        self.0.operators.iter().filter(|operator| operator.pipeline == pipeline).map(Operator::status).collect()
+    }
+
+    /// What is not well with them.
+    pub(super) fn reasons(&self) -> Vec<Reason> {
+        let reason = |operator: &Operator| {
+            let (component, note) = (format!("pipeline/{}", operator.pipeline), operator.now().note.clone()?);
+            Some(Reason {
+                severity: Severity::Warning,
+                component,
+                reason: format!("operator {}: {note}", operator.number),
+            })
+        };
+        self.0.operators.iter().filter_map(reason).collect()
+    }
+
+    /// Looks after the plugins' files, as it is configured, until it is cancelled.
+    pub(super) async fn look_after(self, drain: CancellationToken) {
+        if self.0.config.plugins.on_change != OnChange::Ignore {
+            self.watch(drain).await;
+        }
+    }
+
+    fn find(&self, pipeline: &str, operator: usize) -> Result<usize, String> {
+        let found = self.0.operators.iter().position(|o| o.pipeline == pipeline && o.number == operator);
+        found.ok_or_else(|| {
+            let known: Vec<_> = self.0.operators.iter().map(|o| format!("{} {}", o.pipeline, o.number)).collect();
+            format!("there is no operator {operator} of a pipeline {pipeline:?}; there are {}", known.join(", "))
+        })
+    }
+
+    /// The plugin in a file of `plugins.dir`, granted what the operator is. Computes at length.
+    fn load(&self, at: usize, name: &str) -> Result<Arc<Plugin>, String> {
+        let Shared { config, engine, operators } = &*self.0;
+        plan::load_plugin(config, engine, &OperatorConfig { plugin: name.into(), ..operators[at].configured.clone() })
+    }
+
+    /// What the operator's file holds takes the place of what runs.
+    async fn swap(&self, at: usize) -> Result<Swapped, String> {
+        let versions = self.clone();
+        let name = self.0.operators[at].configured.plugin.clone();
+        let plugin = aside(move || versions.load(at, &name)).await?;
+        self.swap_to(at, plugin).await
+    }
+
+    /// A version takes the place of what runs.
+    async fn swap_to(&self, at: usize, plugin: Arc<Plugin>) -> Result<Swapped, String> {
+        let operator = &self.0.operators[at];
+        let _turn = operator.turn.lock().await;
+        let (handle, recipe, number) = (operator.handle.clone(), operator.recipe.clone(), operator.number);
+        let (tokio, next) = (tokio::runtime::Handle::current(), plugin.clone());
+        let swapped = aside(move || tokio.block_on(tidegate_pipeline::swap(&handle, number, &recipe, next))).await;
+        let pipeline = operator.pipeline.clone();
+        match &swapped {
+            Ok(swapped) => {
+                let gap = swapped.gap_us as f64 / 1e6;
+                metrics::histogram!("tidegate_plugin_swap_gap_seconds", "pipeline" => pipeline.clone()).record(gap);
+                let Swapped { from, to, slots, gap_us, .. } = swapped;
+                tracing::info!(pipeline, operator = number, from, to, slots, gap_us, "a plugin was swapped");
+                let mut now = operator.now();
+                (now.plugin, now.note) = (plugin, None);
+            }
+            Err(reason) => tracing::warn!(pipeline, operator = number, reason, "a plugin was not swapped"),
+        }
+        let outcome = if swapped.is_ok() { "done" } else { "refused" };
+        metrics::counter!("tidegate_plugin_swaps_total", "pipeline" => pipeline, "outcome" => outcome).increment(1);
+        swapped
+    }
+}
+
+impl Changes for Versions {
+    fn change(&self, pipeline: &str, operator: usize, change: Change) -> BoxFuture<'static, Result<Value, String>> {
+        let (versions, at) = (self.clone(), self.find(pipeline, operator));
+        async move {
+            let at = at?;
+            match change {
+                Change::Swap => versions.swap(at).await.map(|swapped| json!(swapped)),
+                Change::Shadow(asked) => versions.shadow(at, asked).await,
+                Change::Unshadow => versions.unshadow(at).await,
+                Change::Canary(asked) => versions.canary(vec![at], asked).await,
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Operator {
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn status(&self) -> Value {
+        let now = self.now();
+        json!({
+            "operator": self.number,
+            "name": self.configured.plugin,
+            "plugin": label(&now.plugin),
+            "sha256": hex(now.plugin.hash()),
+            "note": now.note,
+            "beside": now.beside.as_ref().map(Beside::status),
+        })
+    }
+}
+
+/// Runs what computes at length on a thread of its own, with room for a guest's stack.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    let (done, outcome) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("plugin-version".into()).stack_size(PIPELINE_STACK_BYTES);
+    let started = thread.spawn(move || drop(done.send(work())));
+    started.map_err(|error| format!("no thread for it: {error}"))?;
+    outcome.await.map_err(|_| "it met a defect of the gateway (its log has the panic): report it".to_string())?
+}
+
+fn label(plugin: &Plugin) -> String {
+    format!("{} {}", plugin.about().name, plugin.about().version)
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,108 @@
+//! Plugins' files that change while the gateway runs.
+
+use super::{Versions, aside, label, plan};
+use crate::config::OnChange;
+use crate::http::Canary;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Between two looks at a file. What looks the same twice has been written to its end.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// `None`: it is not there.
+    fn of(file: &Path) -> Option<Stamp> {
+        let meta = std::fs::metadata(file).ok()?;
+        Some(Stamp { inode: meta.ino(), bytes: meta.len(), changed: (meta.mtime(), meta.mtime_nsec()) })
+    }
+}
+
+/// A plugin's file.
+struct Watched {
+    /// The operators that have it.
+    operators: Vec<usize>,
+    /// As it was last seen.
+    last: Option<Stamp>,
+    /// As it was when something was made of it.
+    done: Option<Stamp>,
+}
+
+impl Versions {
+    /// Looks at the files until it is cancelled.
+    pub(super) async fn watch(self, drain: CancellationToken) {
+        let mut files: BTreeMap<String, Watched> = BTreeMap::new();
+        for (at, operator) in self.0.operators.iter().enumerate() {
+            let name = operator.configured.plugin.clone();
+            let new = || Watched { operators: Vec::new(), last: None, done: None };
+            files.entry(name).or_insert_with(new).operators.push(at);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            for (name, watched) in &mut files {
+                let stamp = Stamp::of(&plan::file(&self.0.config, name));
+                let same = std::mem::replace(&mut watched.last, stamp) == stamp;
+                if same && stamp.is_some() && stamp != watched.done {
+                    watched.done = stamp;
+                    self.changed(name, &watched.operators).await;
+                }
+            }
+        }
+    }
+
+    /// Makes of a file what is configured, where it holds another version than what runs.
+    async fn changed(&self, name: &str, operators: &[usize]) {
+        let mut others = Vec::new();
+        for &at in operators {
+            let (versions, file) = (self.clone(), name.to_string());
+            match aside(move || versions.load(at, &file)).await {
+                Ok(plugin) if plugin.hash() == self.0.operators[at].now().plugin.hash() => {}
+                Ok(plugin) => others.push((at, plugin)),
+                Err(reason) => {
+                    tracing::warn!(
+                        plugin = name,
+                        reason,
+                        "a plugin's file changed and is not taken; what runs goes on"
+                    );
+                    return;
+                }
+            }
+        }
+        let Some((_, new)) = others.first() else { return };
+        let version = label(new);
+        tracing::info!(plugin = name, version, "a plugin's file changed");
+        match self.0.config.plugins.on_change {
+            OnChange::Ignore => {}
+            OnChange::Swap => {
+                for (at, plugin) in others {
+                    // It says itself what becomes of it.
+                    drop(self.swap_to(at, plugin).await);
+                }
+            }
+            OnChange::Canary => {
+                let operators = others.iter().map(|(at, _)| *at).collect();
+                if let Err(reason) = self.canary(operators, Canary::default()).await {
+                    tracing::warn!(
+                        plugin = name,
+                        reason,
+                        "a plugin's file changed and is not tried; what runs goes on"
+                    );
+                }
+            }
+        }
+    }
+}
