@@ -1,5 +1,6 @@
 //! The operators of a pipeline, one behind the other. No clock, no I/O.
 
+use crate::cost::Meter;
 use crate::entry::Entry;
 use crate::handover::Recipe;
 use crate::mark::Verdicts;
@@ -72,7 +73,7 @@ impl Chain {
         let mut operators: Vec<Box<dyn Operator>> = Vec::new();
         let mut schema = input.clone();
         for (index, option) in options.operators.iter().enumerate() {
-            let operator = build_operator(index + 1, option, &schema)?;
+            let operator = build_operator(&options.name, index + 1, option, &schema)?;
             schema = operator.schema().clone();
             operators.push(operator);
         }
@@ -89,6 +90,11 @@ impl Chain {
     /// Records into and out of each operator since the pipeline first began.
     pub(crate) fn counts(&self) -> &[(u64, u64)] {
         &self.counts
+    }
+
+    /// What counts each operator's cost.
+    pub(crate) fn meters(&mut self) -> Vec<Meter> {
+        self.operators.iter_mut().map(|operator| Meter::of(operator.runner())).collect()
     }
 
     /// A number that changes when a snapshot of other operators, parameters or windows must not be gone on from.
@@ -189,6 +195,7 @@ impl Chain {
 }
 
 pub(crate) fn build_operator(
+    pipeline: &str,
     operator: usize,
     option: &OperatorOptions,
     schema: &Arc<Schema>,
@@ -207,7 +214,8 @@ pub(crate) fn build_operator(
         return wrong(&format!("keep names {name:?}, which the input has not"));
     }
     let runner = Runner::new(option.plugin.clone(), &option.params, schema, &option.limits)
-        .map_err(|source| BuildError::Configure { operator, plugin: plugin.clone(), source })?;
+        .map_err(|source| BuildError::Configure { operator, plugin: plugin.clone(), source })?
+        .named(&format!("{pipeline}/{operator}"));
     let no_schema = |source| BuildError::Schema { operator, plugin: plugin.clone(), source };
     Ok(match (kind, option.window) {
         (Kind::Filter, _) => Box::new(Filter::new(runner, schema.clone(), option.max_keys)),

@@ -1,6 +1,7 @@
 //! What a pipeline shows of itself, and how it is asked.
 
 use crate::ask::{Answer, Ask, Asking, Asks, asks};
+use crate::cost::{Cost, Meter};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone)]
 pub struct Handle {
     status: Arc<Mutex<Status>>,
+    meters: Arc<Mutex<Vec<Meter>>>,
     asking: Asking,
 }
 
@@ -39,6 +41,8 @@ pub struct Status {
     pub records_in: u64,
     /// Records appended.
     pub records_out: u64,
+    /// Microseconds it has worked: read, called plugins, made commits ready.
+    pub work_us: u64,
     /// Late records.
     pub late: u64,
     /// Records (or windows) a plugin faulted on.
@@ -60,7 +64,7 @@ pub struct Status {
 impl Handle {
     pub(crate) fn new() -> (Self, Asks) {
         let (asking, asks) = asks();
-        (Handle { status: Arc::default(), asking }, asks)
+        (Handle { status: Arc::default(), meters: Arc::default(), asking }, asks)
     }
 
     /// Has the pipeline do something between two turns; resolves with what it did. The error is a sentence, and nothing
@@ -72,6 +76,18 @@ impl Handle {
     /// The status now.
     pub fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What each operator has cost so far.
+    pub fn costs(&self) -> Vec<Cost> {
+        let work_us = self.status().work_us;
+        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        (1..).zip(meters.iter()).map(|(operator, meter)| meter.read(operator, work_us)).collect()
+    }
+
+    /// Whose cost is shown from now on.
+    pub(crate) fn meter(&self, meters: Vec<Meter>) {
+        *self.meters.lock().unwrap_or_else(PoisonError::into_inner) = meters;
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {

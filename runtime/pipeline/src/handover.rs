@@ -28,7 +28,7 @@ impl Recipe {
     pub(crate) fn operator(&self, operator: usize, plugin: Arc<Plugin>) -> Result<Box<dyn Operator>, BuildError> {
         let label = format!("{}/shadow", plugin.about().name);
         let options = OperatorOptions { plugin, ..self.options.clone() };
-        let mut operator = build_operator(operator, &options, &self.input)?;
+        let mut operator = build_operator("shadow", operator, &options, &self.input)?;
         operator.runner().label(&label);
         Ok(operator)
     }

@@ -8,6 +8,7 @@
 
 mod ask;
 mod chain;
+mod cost;
 mod entry;
 mod handle;
 mod handover;
@@ -28,6 +29,7 @@ mod window;
 
 pub use ask::{Answer, Ask};
 pub use chain::{BuildError, Chain};
+pub use cost::Cost;
 pub use handle::{Handle, State, Status};
 pub use handover::{Handover, Recipe, Swapped};
 pub use options::{OperatorOptions, PipelineOptions, WindowOptions};

@@ -153,7 +153,7 @@ impl Running {
 
     /// Processes up to a batch's worth of entries and commits.
     async fn turn(&mut self, drain: &CancellationToken) -> Result<Turn, StartError> {
-        let (mut rows, mut bytes) = (0, 0);
+        let (mut rows, mut bytes, began) = (0, 0, self.pipeline.clock.boot());
         let (mut outputs, mut commit) = (Vec::new(), Commit::by(&self.session));
         while rows < ROWS_MAX && bytes < BATCH_BYTES_MAX {
             let Some(entry) = self.merge.next()? else { break };
@@ -172,8 +172,11 @@ impl Running {
         self.labels.sent(out as u64);
         self.mark.counts = self.pipeline.chain.counts().to_vec();
         let newest = self.pipeline.chain.newest();
+        let worked = (self.pipeline.clock.boot() - began).max(0) as u64;
+        self.labels.worked(worked);
         self.pipeline.handle.update(|s| {
             s.records_out += out as u64;
+            s.work_us += worked;
             s.newest_event_time = newest;
         });
         let commit = if self.checkpoint_due() { self.checkpoint(commit)? } else { commit };

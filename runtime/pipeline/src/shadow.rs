@@ -72,7 +72,7 @@ struct Fed {
 
 /// Microseconds an operator has spent in its plugin's calls so far.
 pub(crate) fn time_us(operator: &mut dyn Operator) -> u64 {
-    operator.runner().stats().time_us.load(Relaxed)
+    operator.runner().stats().time_ns.load(Relaxed) / 1000
 }
 
 impl Shadow {

@@ -69,8 +69,9 @@ impl Pipeline {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Handle), BuildError> {
-        let chain = Chain::build(&options, input)?;
+        let mut chain = Chain::build(&options, input)?;
         let (handle, asks) = Handle::new();
+        handle.meter(chain.meters());
         let producer = format!("pipeline/{}", options.name).into();
         Ok((Pipeline { options, producer, store, clock, chain, handle: handle.clone(), asks }, handle))
     }

@@ -133,6 +133,7 @@ pub(crate) struct Counters {
     sent: metrics::Counter,
     late: metrics::Counter,
     faults: metrics::Counter,
+    work_us: metrics::Counter,
 }
 
 impl Counters {
@@ -142,12 +143,17 @@ impl Counters {
             received: metrics::counter!("tidegate_pipeline_records_received_total", "pipeline" => name.clone()),
             sent: metrics::counter!("tidegate_pipeline_records_sent_total", "pipeline" => name.clone()),
             late: metrics::counter!("tidegate_pipeline_records_late_total", "pipeline" => name.clone()),
-            faults: metrics::counter!("tidegate_pipeline_faults_total", "pipeline" => name),
+            faults: metrics::counter!("tidegate_pipeline_faults_total", "pipeline" => name.clone()),
+            work_us: metrics::counter!("tidegate_pipeline_work_us_total", "pipeline" => name),
         }
     }
 
     pub fn received(&self, records: u64) {
         self.received.increment(records);
+    }
+
+    pub fn worked(&self, micros: u64) {
+        self.work_us.increment(micros);
     }
 
     pub fn sent(&self, records: u64) {

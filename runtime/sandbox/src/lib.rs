@@ -39,7 +39,7 @@ pub use limits::{Bound, Limits, LogLimits, TEXT_BYTES_MAX};
 pub use plan::{Finding, Finished, Found, Input, Kept, Plan, Table, Window};
 pub use plugin::{About, Kind, PACKAGE, Plugin};
 pub use runner::{Carried, Misfit, Runner};
-pub use stats::Stats;
+pub use stats::{RECORD_NS, Stats};
 pub use tables::{KeyedTable, TableError, Tables};
 pub use ticker::TICK;
 pub use trust::{KeyError, KeyId, PublicKey, SecretKey, SignError, Trust, TrustProblem, sign, signers};

@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_minute_takes_so_much_and_the_next_begins_anew() {
         let limits = LogLimits { minute_lines: 2, ..LogLimits::default() };
-        let (mut logger, meters) = (Logger::new(&limits), Meters::new("op", Default::default()));
+        let (mut logger, meters) = (Logger::new(&limits), Meters::new("op", "some 1.0.0".into(), Default::default()));
         logger.turn(7, "p", &meters);
         for _ in 0..3 {
             let said = Said { lines: vec![(Level::Debug, "x".into())], bytes: 1, dropped: 0 };

@@ -50,7 +50,7 @@ impl Runner {
     /// Configures a plugin for records of `fields`. `params`: a JSON object.
     pub fn new(plugin: Arc<Plugin>, params: &str, fields: &Schema, limits: &Limits) -> Result<Runner, ConfigureError> {
         let (setup, guest) = Setup::new(plugin, params, fields, limits)?;
-        let meters = Meters::new(&setup.plugin.about.name, Arc::default());
+        let meters = Meters::new(&setup.plugin.about.name, setup.plugin.label.clone(), Arc::default());
         Ok(Runner {
             recycle_bytes: recover::recycle_bytes(limits.memory_bytes),
             setup,
@@ -68,7 +68,7 @@ impl Runner {
 
     /// Names the operator on `/metrics`, such as `climate/0`; without it the plugin's name stands there.
     pub fn named(mut self, operator: &str) -> Runner {
-        self.meters = Meters::new(operator, self.meters.stats);
+        self.meters = self.meters.renamed(operator);
         self
     }
 

@@ -94,16 +94,23 @@ impl SystemClock {
     }
 }
 
-impl Clock for SystemClock {
-    /// CLOCK_BOOTTIME: `Instant` stands still while the machine sleeps.
-    fn boot(&self) -> i64 {
+impl SystemClock {
+    /// CLOCK_BOOTTIME in nanoseconds, for what takes less than a microsecond.
+    pub fn boot_ns(&self) -> i64 {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: clock_gettime(2) writes one timespec, which lives here.
         let result = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
         assert_eq!(result, 0, "every Linux since 2.6.39 has CLOCK_BOOTTIME");
         #[allow(clippy::unnecessary_cast, reason = "they are narrower where machines are")]
-        let micros = time.tv_sec as i64 * 1_000_000 + time.tv_nsec as i64 / 1_000;
-        micros
+        let nanos = time.tv_sec as i64 * 1_000_000_000 + time.tv_nsec as i64;
+        nanos
+    }
+}
+
+impl Clock for SystemClock {
+    /// CLOCK_BOOTTIME: `Instant` stands still while the machine sleeps.
+    fn boot(&self) -> i64 {
+        self.boot_ns() / 1_000
     }
 
     #[allow(clippy::disallowed_methods)]

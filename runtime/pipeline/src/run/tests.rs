@@ -434,3 +434,27 @@ fn a_device_whose_state_is_over_its_limit_is_named() {
     assert!(stopped.contains("device \"d3\": its state takes "), "{stopped}");
     assert!(stopped.contains("more than state_slot_bytes (8) allows"), "{stopped}");
 }
+
+#[test]
+fn every_operator_says_what_it_costs() {
+    let bench = Bench::new(windowed());
+    let built = Pipeline::build(bench.options(), &readings(), bench.store.clone(), bench.clock.clone());
+    let (pipeline, handle) = built.unwrap();
+    let mut running = pipeline.begin().unwrap();
+    bench.append(&[(1, 0, 5.0), (1, SECOND, 20.0), (2, SECOND, 30.0), (1, 60 * SECOND, 40.0)]);
+    while bench.turn(&mut running) {}
+    let costs = handle.costs();
+    assert_eq!(
+        costs.iter().map(|cost| (cost.operator, cost.kind)).collect::<Vec<_>>(),
+        [(1, "filter"), (2, "aggregate")]
+    );
+    let [filter, window] = &costs[..] else { panic!("two operators: {costs:?}") };
+    assert_eq!((filter.plugin.as_str(), filter.records_in, filter.records_out), ("threshold 0.1.0", 4, 3));
+    // Three records, and the window of device 1 that the last of them closed.
+    assert_eq!((window.records_in, window.records_out, window.faults), (4, 1, 0));
+    for cost in &costs {
+        assert!(cost.calls > 0 && cost.memory_bytes_peak > 0 && cost.limits_hit.is_empty(), "{cost:?}");
+        assert!(cost.ns_per_record > 0 && cost.ns_per_record_p50 <= cost.ns_per_record_p99, "{cost:?}");
+    }
+    assert!(window.state_bytes > 0 && filter.state_bytes == 0, "the snapshot's");
+}

@@ -39,6 +39,7 @@ impl Running {
         swapped.gap_us = gap_us;
         // It was compared with the version that is gone.
         self.pipeline.chain.unshadow(index);
+        self.pipeline.handle.meter(self.pipeline.chain.meters());
         *commit = self.checkpoint(Commit::by(&self.session))?;
         Ok(Ok(Answer::Swapped(swapped)))
     }

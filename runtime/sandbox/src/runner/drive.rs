@@ -9,7 +9,6 @@ use crate::stats::CLOCK;
 use crate::ticker;
 use crate::{Bound, Fault, Halted};
 use std::ops::Range;
-use tidegate_record::Clock;
 
 /// What probing a faulted call taught.
 #[derive(Default)]
@@ -69,11 +68,11 @@ impl Runner {
         let mut guest = self.take_guest()?;
         // What it said while it was set up, however this call ends.
         self.logger.pass(guest.said(), &self.setup.plugin.label, &self.meters);
-        let (began, beats) = (CLOCK.boot(), ticker::beats());
+        let (began, beats) = (CLOCK.boot_ns(), ticker::beats());
         guest.at(Some(self.arrival));
         let outcome = work.call(&mut guest, &self.setup, range.clone());
         guest.at(None);
-        self.meters.called(range.len(), CLOCK.boot() - began, ticker::beats() - beats);
+        self.meters.called(range.len(), CLOCK.boot_ns() - began, ticker::beats() - beats);
         let said = guest.said();
         // What several items said that are tried again is said again.
         if outcome.is_ok() || range.len() == 1 {

@@ -4,7 +4,6 @@
 //! taken in by the new one elsewhere, and only the last few while nobody works.
 
 use super::Runner;
-use crate::stats::Meters;
 use crate::{Halted, StateError};
 use tidegate_record::Blobs;
 
@@ -113,13 +112,13 @@ impl Runner {
 
     /// Counts on `/metrics` under another name, such as one that says that it is a shadow.
     pub fn label(&mut self, operator: &str) {
-        self.meters = Meters::new(operator, self.meters.stats.clone());
+        self.meters = self.meters.renamed(operator);
     }
 
     /// `next` takes this one's place: it goes on with its counts.
     pub fn give_way(&mut self, next: Runner) {
         let before = std::mem::replace(self, next);
-        self.meters = before.meters;
+        self.meters = before.meters.of(self.setup.plugin.label.clone());
         self.logger = before.logger;
         self.arrival = before.arrival;
     }

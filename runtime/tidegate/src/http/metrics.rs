@@ -16,7 +16,10 @@ pub fn install() {
 pub(super) fn handle() -> &'static PrometheusHandle {
     HANDLE.get_or_init(|| {
         let matcher = Matcher::Suffix("seconds".into());
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(matcher, &SECONDS);
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(matcher, &SECONDS).and_then(|builder| {
+            let matcher = Matcher::Full("tidegate_plugin_record_ns".into());
+            builder.set_buckets_for_metric(matcher, &tidegate_sandbox::RECORD_NS.map(|bound| bound as f64))
+        });
         let recorder = builder.unwrap_or_else(|error| unreachable!("there are buckets: {error}")).build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {

@@ -86,6 +86,7 @@ fn router(shared: Shared) -> Router {
         .route("/metrics", get(probes::metrics))
         .route("/api/v1/status", get(probes::status))
         .route("/api/v1/ledger", get(shown::ledger))
+        .route("/api/v1/pipelines", get(shown::pipelines))
         .route("/api/v1/streams", get(shown::all))
         .route("/api/v1/streams/{name}/blocks", get(packs::blocks))
         .route("/api/v1/streams/{name}/tap", get(tap::tap))

@@ -19,6 +19,11 @@ pub(super) async fn all(State(shared): State<Shared>) -> Response {
     Json(listing(&*shared.view.store())).into_response()
 }
 
+/// `GET /api/v1/pipelines`: every pipeline's status, and what each of its operators costs.
+pub(super) async fn pipelines(State(shared): State<Shared>) -> Response {
+    Json(shared.view.status()["pipelines"].take()).into_response()
+}
+
 fn listing(store: &dyn Store) -> Listing {
     Listing::running(&store.identity(), &store.health(), store.arrival_now())
 }

@@ -45,8 +45,9 @@ impl View {
 
     fn pipeline_status(&self, name: &str, handle: &tidegate_pipeline::Handle) -> Value {
         let mut status = json!(handle.status());
-        if let (Some(status), Some(versions)) = (status.as_object_mut(), &self.versions) {
-            status.insert("plugins".into(), versions.status(name));
+        if let Some(status) = status.as_object_mut() {
+            status.insert("operators".into(), json!(handle.costs()));
+            status.extend(self.versions.iter().map(|versions| ("plugins".to_string(), versions.status(name))));
         }
         status
     }

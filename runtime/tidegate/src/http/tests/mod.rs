@@ -55,7 +55,7 @@ impl View for Shown {
     }
 
     fn status(&self) -> Value {
-        json!({ "gateway": "plant-7", "streams": 1 })
+        json!({ "gateway": "plant-7", "streams": 1, "pipelines": { "p": { "operators": [] } } })
     }
 
     fn store(&self) -> Arc<dyn Store> {

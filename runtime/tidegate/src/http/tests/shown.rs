@@ -51,3 +51,9 @@ async fn a_tap_until_the_end_does_not_wait_for_more() {
     assert_eq!(tap.body.lines().count(), 10);
     assert_eq!(served.get("/api/v1/streams/readings/tap?until=now").await.status, 400);
 }
+
+#[tokio::test]
+async fn pipelines_are_told_by_name() {
+    let served = served(Limits::default()).await;
+    assert_eq!(served.get("/api/v1/pipelines").await.json(), json!({ "p": { "operators": [] } }));
+}
