@@ -115,6 +115,17 @@ pub mod log {
     pub use self::tidegate::plugin::log::*;
 }
 
+pub mod lookup {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "package tidegate:sdk; world lookup-only { import tidegate:plugin/lookup@1.0.0; }",
+        with: { "tidegate:plugin/types@1.0.0": crate::bindings::types },
+        generate_all,
+        additional_derives: [PartialEq],
+    });
+    pub use self::tidegate::plugin::lookup::*;
+}
+
 pub mod clock {
     wit_bindgen::generate!({
         path: "wit",

@@ -48,6 +48,26 @@ impl Column {
         Column { values: Values::Integers(values.into_iter().collect()), valid: None }
     }
 
+    /// The rows named, in that order.
+    pub fn take(&self, rows: &[u32]) -> Column {
+        fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|&row| values[row as usize]).collect()
+        }
+        let blobs = |blobs: &Blobs| {
+            let mut taken = Blobs::none();
+            rows.iter().for_each(|&row| taken.push(blobs.at(row as usize)));
+            taken
+        };
+        let values = match &self.values {
+            Values::Floats(values) => Values::Floats(pick(values, rows)),
+            Values::Integers(values) => Values::Integers(pick(values, rows)),
+            Values::Booleans(values) => Values::Booleans(pick(values, rows)),
+            Values::Texts(texts) => Values::Texts(blobs(texts)),
+            Values::Bytes(bytes) => Values::Bytes(blobs(bytes)),
+        };
+        Column { values, valid: self.valid.as_ref().map(|valid| pick(valid, rows)) }
+    }
+
     /// Whether row `row` has a value.
     pub fn is_valid(&self, row: usize) -> bool {
         self.valid.as_ref().is_none_or(|valid| valid[row] != 0)
@@ -71,6 +91,25 @@ impl Column {
             Values::Integers(values) => Some(values.iter().map(|&value| value as f64).collect()),
             _ => None,
         }
+    }
+}
+
+impl Scalar {
+    /// The word configuration uses: `f64`, `i64`, `bool`, `text`, `bytes`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Scalar::Float => "f64",
+            Scalar::Integer => "i64",
+            Scalar::Boolean => "bool",
+            Scalar::Text => "text",
+            Scalar::Bytes => "bytes",
+        }
+    }
+
+    /// The scalar a word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let all = [Scalar::Float, Scalar::Integer, Scalar::Boolean, Scalar::Text, Scalar::Bytes];
+        all.into_iter().find(|scalar| scalar.word() == word)
     }
 }
 

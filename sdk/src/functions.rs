@@ -26,7 +26,7 @@ pub use transform::{CodecFn, CodecOf, Frame, TransformFn, TransformOf};
 
 use crate::emit::{Emits, columns};
 use crate::plugin::outcome::Outcome;
-use crate::record::{each, reads};
+use crate::record::Reader;
 use crate::{
     Aggregate, Batch, Column, Detect, Fault, Field, Filter, Finding, Issue, Params, Plan, Plugin, Record, Slots,
 };
@@ -48,13 +48,15 @@ pub trait FilterFn: 'static {
 /// A [`FilterFn`] as a plugin.
 pub struct FilterOf<F: FilterFn> {
     params: F::Params,
+    reader: Reader<F::Record>,
 }
 
 impl<F: FilterFn> Plugin for FilterOf<F> {
     type Params = F::Params;
 
     fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
-        Ok((FilterOf { params }, Plan { reads: reads::<F::Record>(fields)?, ..Plan::default() }))
+        let (reader, reads) = Reader::new(fields)?;
+        Ok((FilterOf { params, reader }, Plan { reads, ..Plan::default() }))
     }
 }
 
@@ -62,7 +64,7 @@ impl<F: FilterFn> Filter for FilterOf<F> {
     fn keep(&mut self, batch: &Batch, faults: &mut Vec<Fault>) -> Vec<u8> {
         let mut mask = vec![0; batch.rows as usize];
         let params = &self.params;
-        each::<F::Record, bool, _>(batch, faults, |_, r| F::keep(&r, params), |row, keep| mask[row] = u8::from(keep));
+        self.reader.each(batch, faults, |_, r| F::keep(&r, params), |row, keep| mask[row] = u8::from(keep));
         mask
     }
 }
@@ -84,6 +86,7 @@ pub trait DetectFn: 'static {
 /// A [`DetectFn`] as a plugin.
 pub struct DetectOf<F: DetectFn> {
     params: F::Params,
+    reader: Reader<F::Record>,
     slots: Slots<F::State>,
 }
 
@@ -91,8 +94,8 @@ impl<F: DetectFn> Plugin for DetectOf<F> {
     type Params = F::Params;
 
     fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
-        let plan = Plan { reads: reads::<F::Record>(fields)?, ..Plan::default() };
-        Ok((DetectOf { params, slots: Slots::default() }, plan))
+        let (reader, reads) = Reader::new(fields)?;
+        Ok((DetectOf { params, reader, slots: Slots::default() }, Plan { reads, ..Plan::default() }))
     }
 }
 
@@ -103,13 +106,13 @@ impl<F: DetectFn> Detect for DetectOf<F> {
         findings: &mut Vec<(u32, Finding)>,
         faults: &mut Vec<Fault>,
     ) -> Option<Vec<f64>> {
-        let DetectOf { params, slots } = self;
+        let DetectOf { params, reader, slots } = self;
         let of_row = batch.slots.as_deref();
-        each::<F::Record, Option<Finding>, _>(
+        reader.each(
             batch,
             faults,
             |row, r| F::score(&r, slots.at(of_row.map_or(0, |slots| slots[row])), params),
-            |row, finding| findings.extend(finding.map(|finding| (row as u32, finding))),
+            |row, finding: Option<Finding>| findings.extend(finding.map(|finding| (row as u32, finding))),
         );
         None
     }
@@ -138,6 +141,7 @@ pub trait AggregateFn: Default + Serialize + DeserializeOwned + 'static {
 /// An [`AggregateFn`] as a plugin.
 pub struct AggregateOf<S: AggregateFn> {
     params: S::Params,
+    reader: Reader<S::Record>,
     slots: Slots<S>,
 }
 
@@ -145,17 +149,18 @@ impl<S: AggregateFn> Plugin for AggregateOf<S> {
     type Params = S::Params;
 
     fn configure(params: S::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
-        let plan = Plan { reads: reads::<S::Record>(fields)?, emits: S::Output::fields(), ..Plan::default() };
-        Ok((AggregateOf { params, slots: Slots::default() }, plan))
+        let (reader, reads) = Reader::new(fields)?;
+        let plan = Plan { reads, emits: S::Output::fields(), ..Plan::default() };
+        Ok((AggregateOf { params, reader, slots: Slots::default() }, plan))
     }
 }
 
 impl<S: AggregateFn> Aggregate for AggregateOf<S> {
     fn update(&mut self, batch: &Batch, faults: &mut Vec<Fault>) {
-        let AggregateOf { params, slots } = self;
+        let AggregateOf { params, reader, slots } = self;
         let of_row = batch.slots.as_deref();
         let update = |row: usize, r: S::Record| slots.at(of_row.map_or(0, |slots| slots[row])).update(&r, params);
-        each::<S::Record, (), _>(batch, faults, update, |_, ()| {});
+        reader.each(batch, faults, update, |_, ()| {});
     }
 
     fn merge(&mut self, into: u32, later: u32) {

@@ -51,6 +51,9 @@
 //!
 //! One rule holds for all of them: results must not depend on how records are cut into batches.
 
+#[cfg(test)]
+extern crate self as tidegate;
+
 pub mod bindings;
 pub mod clock;
 mod columns;
@@ -60,6 +63,7 @@ mod export;
 #[doc(hidden)]
 pub mod functions;
 pub mod log;
+pub mod lookup;
 mod params;
 mod plugin;
 mod record;

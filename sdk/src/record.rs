@@ -1,19 +1,37 @@
 //! Records as structs: a row of a batch, read into the author's type.
 
+use crate::lookup::{Found, Lookup, Table};
 use crate::plugin::outcome::Outcome;
 use crate::{Batch, Blobs, Column, Fault, Field, Issue, Scalar, Values};
+use std::borrow::Cow;
+use std::marker::PhantomData;
 
 /// A struct that rows are read into; derive it for a struct with named fields.
 pub trait Record: Sized {
     /// Its fields: name, scalar, whether it receives nulls.
     const FIELDS: &'static [(&'static str, Scalar, bool)];
+    /// Its fields that are rows of tables.
+    const LOOKUPS: &'static [Lookup] = &[];
     /// The columns it is read from, found once a batch.
     type Columns<'a>;
 
-    /// Finds the columns; they are those of [`Record::FIELDS`], in order.
-    fn columns(columns: &[Column]) -> Self::Columns<'_>;
+    /// Finds the columns: those of [`Record::FIELDS`] in order, and what was found for each of [`Record::LOOKUPS`].
+    fn columns<'a>(columns: &'a [Column], found: &'a [Found]) -> Self::Columns<'a>;
     /// Reads one row.
     fn read(columns: &Self::Columns<'_>, row: usize) -> Self;
+
+    // A plugin without lookups must not import them: only a record that has some calls what asks for tables.
+
+    /// Opens its tables.
+    fn open() -> Result<Vec<Table>, Vec<Issue>> {
+        Ok(Vec::new())
+    }
+
+    /// Looks up what its fields want.
+    fn find(tables: &[Table], columns: &[Column]) -> Vec<Found> {
+        let _ = (tables, columns);
+        Vec::new()
+    }
 }
 
 /// A type a field of a record may have.
@@ -76,54 +94,98 @@ impl<T: Cell> Cell for Option<T> {
 /// Rows a turn: the sandbox looks at the clock once a turn, and that costs more than most functions.
 const TURN: usize = 8;
 
-/// Calls `each` with every record, in order. A null where the record has a plain field, or an error, faults the row.
-#[inline(always)]
-pub(crate) fn each<R: Record, T, O: Outcome<T>>(
-    batch: &Batch,
-    faults: &mut Vec<Fault>,
-    mut each: impl FnMut(usize, R) -> O,
-    mut done: impl FnMut(usize, T),
-) {
-    let (columns, rows) = (R::columns(&batch.columns), batch.rows as usize);
-    let fields = R::FIELDS.iter().zip(&batch.columns);
-    let strict: Vec<(&str, &[u8])> = fields
-        .filter(|((_, _, nulls), _)| !nulls)
-        .filter_map(|((name, _, _), column)| Some((*name, column.valid.as_deref()?)))
-        .collect();
-    let mut one = |row: usize| match each(row, R::read(&columns, row)).outcome() {
-        Ok(made) => done(row, made),
-        Err(reason) => faults.push(Fault { row: row as u32, reason }),
-    };
-    if strict.is_empty() {
-        let whole = rows - rows % TURN;
-        for turn in (0..whole).step_by(TURN) {
-            (turn..turn + TURN).for_each(&mut one);
-        }
-        return (whole..rows).for_each(one);
-    }
-    let mut missing = Vec::new();
-    for row in 0..rows {
-        match strict.iter().find(|(_, valid)| valid[row] == 0) {
-            Some((name, _)) => missing.push(Fault { row: row as u32, reason: format!("{name} is null") }),
-            None => one(row),
-        }
-    }
-    faults.append(&mut missing);
+/// What a function of one record reads, configured.
+pub(crate) struct Reader<R> {
+    tables: Vec<Table>,
+    record: PhantomData<R>,
 }
 
-/// What a record reads, checked against the fields there are.
-pub(crate) fn reads<R: Record>(fields: &[Field]) -> Result<Vec<String>, Vec<Issue>> {
-    let mut issues = Vec::new();
-    for &(name, scalar, _) in R::FIELDS {
-        match fields.iter().find(|field| field.name == name) {
-            None => issues.push(Issue::new(name, "the input has no such field")),
-            Some(field) if field.scalar != scalar => {
-                let message = format!("is {:?} in the input, {scalar:?} in the plugin", field.scalar);
-                issues.push(Issue::new(name, message));
+/// A column that may not be null in any record.
+struct Strict<'a> {
+    /// Why a record is set aside whose byte is 0.
+    reason: String,
+    valid: Cow<'a, [u8]>,
+}
+
+impl<R: Record> Reader<R> {
+    /// Checks what a record reads against the fields and tables there are, and gives the fields' names.
+    pub(crate) fn new(fields: &[Field]) -> Result<(Self, Vec<String>), Vec<Issue>> {
+        let mut issues = Vec::new();
+        for &(name, scalar, _) in R::FIELDS {
+            match fields.iter().find(|field| field.name == name) {
+                None => issues.push(Issue::new(name, "the input has no such field")),
+                Some(field) if field.scalar != scalar => {
+                    let message = format!("is {:?} in the input, {scalar:?} in the plugin", field.scalar);
+                    issues.push(Issue::new(name, message));
+                }
+                Some(_) => {}
             }
-            Some(_) => {}
+        }
+        let names = R::FIELDS.iter().map(|(name, _, _)| name.to_string()).collect();
+        match R::open() {
+            Ok(tables) if issues.is_empty() => Ok((Reader { tables, record: PhantomData }, names)),
+            Ok(_) => Err(issues),
+            Err(more) => Err(issues.into_iter().chain(more).collect()),
         }
     }
-    let names = R::FIELDS.iter().map(|(name, _, _)| name.to_string()).collect();
-    if issues.is_empty() { Ok(names) } else { Err(issues) }
+
+    /// Calls `each` with every record, in order. A null where the record has a plain field, or an error, faults the row.
+    #[inline(always)]
+    pub(crate) fn each<T, O: Outcome<T>>(
+        &self,
+        batch: &Batch,
+        faults: &mut Vec<Fault>,
+        mut each: impl FnMut(usize, R) -> O,
+        mut done: impl FnMut(usize, T),
+    ) {
+        let found = R::find(&self.tables, &batch.columns);
+        let (columns, rows) = (R::columns(&batch.columns, &found), batch.rows as usize);
+        let strict = strict::<R>(batch, &found);
+        let mut one = |row: usize| match each(row, R::read(&columns, row)).outcome() {
+            Ok(made) => done(row, made),
+            Err(reason) => faults.push(Fault { row: row as u32, reason }),
+        };
+        if strict.is_empty() {
+            let whole = rows - rows % TURN;
+            for turn in (0..whole).step_by(TURN) {
+                (turn..turn + TURN).for_each(&mut one);
+            }
+            return (whole..rows).for_each(one);
+        }
+        let mut missing = Vec::new();
+        for row in 0..rows {
+            match strict.iter().find(|strict| strict.valid[row] == 0) {
+                Some(strict) => missing.push(Fault { row: row as u32, reason: strict.reason.clone() }),
+                None => one(row),
+            }
+        }
+        faults.append(&mut missing);
+    }
+}
+
+/// Where plain fields meet nulls, and needed rows are not there.
+fn strict<'a, R: Record>(batch: &'a Batch, found: &'a [Found]) -> Vec<Strict<'a>> {
+    let fields = R::FIELDS.iter().zip(&batch.columns).filter(|((_, _, nulls), _)| !nulls);
+    let own = fields.filter_map(|((name, _, _), column)| {
+        Some(Strict { reason: format!("{name} is null"), valid: column.valid.as_deref()?.into() })
+    });
+    let mut all: Vec<Strict<'a>> = own.collect();
+    for (lookup, found) in R::LOOKUPS.iter().zip(found) {
+        let (table, key) = (lookup.table, R::FIELDS[lookup.key].0);
+        if let Some(hits) = found.hits.as_deref().filter(|_| lookup.needed) {
+            all.push(Strict { reason: format!("table {table} has no row of its {key}"), valid: hits.into() });
+        }
+        for ((name, _, _), column) in lookup.fields.iter().zip(&found.columns).filter(|((_, _, nulls), _)| !nulls) {
+            let Some(valid) = column.valid.as_deref() else { continue };
+            // Where there is no row there is no null in it either.
+            let valid: Cow<'a, [u8]> = match found.hits.as_deref() {
+                Some(hits) => valid.iter().zip(hits).map(|(valid, hit)| valid | u8::from(*hit == 0)).collect(),
+                None => valid.into(),
+            };
+            if valid.contains(&0) {
+                all.push(Strict { reason: format!("{name} of table {table} is null"), valid });
+            }
+        }
+    }
+    all
 }

@@ -5,12 +5,17 @@
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_record::{Batch, BatchBuilder, Blobs, Field, Scalar, Schema, Values};
-use tidegate_sandbox::{Engine, EngineOptions, Input, Kind, Limits, Plugin, Runner, Window};
+use tidegate_sandbox::{Engine, EngineOptions, Grants, Input, Kind, Limits, Plugin, Runner, Window};
 
 fn plugin(file: &str) -> Arc<Plugin> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target/tmp is in target");
     let engine = Engine::new(EngineOptions::default()).expect("an engine");
-    engine.load(&target.join("plugins").join(file), &Limits::default()).expect("run `cargo xtask plugins` first")
+    engine.load(&target.join("plugins").join(file), &limits()).expect("run `cargo xtask plugins` first")
+}
+
+/// What the plugins that ship are granted: enrich looks things up.
+fn limits() -> Limits {
+    Limits { grants: Grants { lookup: true, ..Grants::default() }, ..Limits::default() }
 }
 
 fn schema() -> Arc<Schema> {
@@ -41,6 +46,7 @@ fn every_shipped_plugin_says_what_it_is() {
         ("deadband.wat", Kind::Filter, true),
         ("scale.wasm", Kind::Transform, false),
         ("ruuvi.wasm", Kind::Codec, false),
+        ("enrich.wasm", Kind::Transform, false),
     ] {
         let plugin = plugin(file);
         assert_eq!((plugin.kind(), plugin.has_state()), (kind, has_state), "{file}");

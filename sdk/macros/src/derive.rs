@@ -8,29 +8,130 @@ pub(crate) fn record(input: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(input)?;
     let name = &input.ident;
     let fields = named(&input)?;
-    let types: Vec<_> = fields.iter().map(|field| &field.ty).collect();
-    let idents: Vec<_> = fields.iter().map(|field| &field.ident).collect();
-    let names = fields.iter().map(|field| text(field, "record", "name")).collect::<Result<Vec<_>>>()?;
-    let names = names.into_iter().zip(&idents).map(|(name, ident)| name.unwrap_or_else(|| quote_name(ident)));
-    let at: Vec<_> = (0..types.len()).map(syn::Index::from).collect();
+    let mut plain = Vec::new();
+    let mut looked = Vec::new();
+    for field in fields {
+        match text(field, "record", "table")? {
+            Some(table) => looked.push(LookedField { field, table, key: key(field)? }),
+            None => {
+                let name = text(field, "record", "name")?.unwrap_or_else(|| quote_name(&field.ident));
+                plain.push((field, name));
+            }
+        }
+    }
+    let of_plain: Vec<_> = plain.iter().map(|(field, _)| &field.ty).collect();
+    let idents = plain.iter().map(|(field, _)| &field.ident);
+    let at = (0..plain.len()).map(syn::Index::from).collect::<Vec<_>>();
+    let names = plain.iter().map(|(_, name)| name);
+    let lookups = lookups(&plain, &looked)?;
+    // Every record has a device: where it is looked up and is no field, it is read all the same.
+    let device = lookups.reads_device.then(|| quote!(("device", Scalar::Text, true),));
+    let Lookups { described, opened, .. } = lookups;
+    let of_looked: Vec<_> = looked.iter().map(|looked| &looked.field.ty).collect();
+    let looked_idents = looked.iter().map(|looked| &looked.field.ident);
+    let found = (0..looked.len()).collect::<Vec<_>>();
+    let place = (plain.len()..plain.len() + looked.len()).map(syn::Index::from).collect::<Vec<_>>();
     Ok(quote! {
         const _: () = {
-            use ::tidegate::{Cell, Column, Record, Scalar};
+            use ::tidegate::{Cell, Column, Record, Scalar, lookup};
             impl Record for #name {
                 const FIELDS: &'static [(&'static str, Scalar, bool)] =
-                    &[#((#names, <#types as Cell>::SCALAR, <#types as Cell>::NULLS)),*];
-                type Columns<'a> = (#(<#types as Cell>::Source<'a>,)*);
+                    &[#((#names, <#of_plain as Cell>::SCALAR, <#of_plain as Cell>::NULLS),)* #device];
+                #described
+                type Columns<'a> = (
+                    #(<#of_plain as Cell>::Source<'a>,)*
+                    #((
+                        <<#of_looked as lookup::Looked>::Row as Record>::Columns<'a>,
+                        ::std::option::Option<&'a [u8]>,
+                    ),)*
+                );
 
-                fn columns(columns: &[Column]) -> Self::Columns<'_> {
-                    (#(<#types as Cell>::source(&columns[#at]),)*)
+                fn columns<'a>(columns: &'a [Column], found: &'a [lookup::Found]) -> Self::Columns<'a> {
+                    (
+                        #(<#of_plain as Cell>::source(&columns[#at]),)*
+                        #((
+                            <<#of_looked as lookup::Looked>::Row as Record>::columns(&found[#found].columns, &[]),
+                            found[#found].hits.as_deref(),
+                        ),)*
+                    )
                 }
 
                 #[inline(always)]
                 fn read(columns: &Self::Columns<'_>, row: usize) -> Self {
-                    #name { #(#idents: <#types as Cell>::read(&columns.#at, row)),* }
+                    #name {
+                        #(#idents: <#of_plain as Cell>::read(&columns.#at, row),)*
+                        #(#looked_idents: <#of_looked as lookup::Looked>::read(&columns.#place.0, columns.#place.1, row),)*
+                    }
                 }
+
+                #opened
             }
         };
+    })
+}
+
+/// A field that is a row of a table.
+struct LookedField<'f> {
+    field: &'f Field,
+    table: String,
+    /// The field that is looked up, and where it is named.
+    key: Option<(String, Expr)>,
+}
+
+fn key(field: &Field) -> Result<Option<(String, Expr)>> {
+    let Some(expr) = attribute(field, "record", "key")? else { return Ok(None) };
+    Ok(text(field, "record", "key")?.map(|name| (name, expr)))
+}
+
+/// What a record with rows of tables has beyond one without.
+struct Lookups {
+    described: TokenStream,
+    opened: TokenStream,
+    reads_device: bool,
+}
+
+fn lookups(plain: &[(&Field, String)], looked: &[LookedField<'_>]) -> Result<Lookups> {
+    let mut described = Vec::new();
+    let mut reads_device = false;
+    for LookedField { field, table, key } in looked {
+        let (key, named) = key.as_ref().map_or(("device", None), |(name, expr)| (name.as_str(), Some(expr)));
+        let place = plain.iter().position(|(_, name)| name == key);
+        if place.is_none() && key != "device" {
+            let message = format!(
+                "the struct has no field {key:?} to look up: the key is a field beside this one, or the device"
+            );
+            return Err(Error::new_spanned(named, message));
+        }
+        reads_device |= place.is_none();
+        let (place, ty) = (place.unwrap_or(plain.len()), &field.ty);
+        described.push(quote! {
+            lookup::Lookup {
+                table: #table,
+                key: #place,
+                needed: <#ty as lookup::Looked>::NEEDED,
+                fields: {
+                    type Row = <#ty as lookup::Looked>::Row;
+                    assert!(<Row as Record>::LOOKUPS.is_empty(), "a row of a table cannot have rows of tables itself");
+                    <Row as Record>::FIELDS
+                },
+            }
+        });
+    }
+    if looked.is_empty() {
+        return Ok(Lookups { described: quote!(), opened: quote!(), reads_device });
+    }
+    Ok(Lookups {
+        described: quote!(const LOOKUPS: &'static [lookup::Lookup] = &[#(#described),*];),
+        opened: quote! {
+            fn open() -> ::std::result::Result<::std::vec::Vec<lookup::Table>, ::std::vec::Vec<::tidegate::Issue>> {
+                lookup::open(Self::LOOKUPS, Self::FIELDS)
+            }
+
+            fn find(tables: &[lookup::Table], columns: &[Column]) -> ::std::vec::Vec<lookup::Found> {
+                lookup::find(Self::LOOKUPS, tables, columns)
+            }
+        },
+        reads_device,
     })
 }
 
@@ -131,7 +232,7 @@ fn attribute(field: &Field, attribute: &str, key: &str) -> Result<Option<Expr>> 
             let meta = meta.require_name_value()?.clone();
             match meta.path.get_ident().map(ToString::to_string).as_deref() {
                 Some(name) if name == key => found = Some(meta.value),
-                Some("name" | "unit") if attribute == "record" => {}
+                Some("name" | "unit" | "table" | "key") if attribute == "record" => {}
                 Some("default" | "unit") if attribute == "param" => {}
                 _ => return Err(Error::new_spanned(meta.path, format!("unknown, expected {key}"))),
             }

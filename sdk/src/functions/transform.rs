@@ -1,8 +1,9 @@
 //! Transforms and codecs of one function.
 
 use crate::emit::{Emits, empty_columns};
+use crate::lookup::Found;
 use crate::plugin::outcome::Made;
-use crate::record::{each, reads};
+use crate::record::Reader;
 use crate::{Batch, Cell, Codec, Column, Field, Issue, Params, Plan, Plugin, Record, Scalar, Slots, State};
 use crate::{Table, Transform};
 use serde::{Serialize, de::DeserializeOwned};
@@ -24,6 +25,7 @@ pub trait TransformFn: 'static {
 /// A [`TransformFn`] as a plugin.
 pub struct TransformOf<F: TransformFn> {
     params: F::Params,
+    reader: Reader<F::Record>,
     slots: Slots<F::State>,
 }
 
@@ -32,16 +34,16 @@ impl<F: TransformFn> Plugin for TransformOf<F> {
 
     fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
         let emits = <F::Made as Made>::Row::fields();
-        let plan = Plan { reads: reads::<F::Record>(fields)?, emits, ..Plan::default() };
-        Ok((TransformOf { params, slots: Slots::default() }, plan))
+        let (reader, reads) = Reader::new(fields)?;
+        Ok((TransformOf { params, reader, slots: Slots::default() }, Plan { reads, emits, ..Plan::default() }))
     }
 }
 
 impl<F: TransformFn> Transform for TransformOf<F> {
     fn apply(&mut self, batch: &Batch) -> Table {
-        let TransformOf { params, slots } = self;
+        let TransformOf { params, reader, slots } = self;
         let of_row = batch.slots.as_deref();
-        table(batch, |row, r| F::apply(&r, slots.at(of_row.map_or(0, |slots| slots[row])), params))
+        table(reader, batch, |row, r| F::apply(&r, slots.at(of_row.map_or(0, |slots| slots[row])), params))
     }
 }
 
@@ -61,7 +63,7 @@ impl Record for Frame {
         &[("frame", Scalar::Bytes, false), ("topic", Scalar::Text, false)];
     type Columns<'a> = (<Vec<u8> as Cell>::Source<'a>, <String as Cell>::Source<'a>);
 
-    fn columns(columns: &[Column]) -> Self::Columns<'_> {
+    fn columns<'a>(columns: &'a [Column], _: &'a [Found]) -> Self::Columns<'a> {
         (<Vec<u8> as Cell>::source(&columns[0]), <String as Cell>::source(&columns[1]))
     }
 
@@ -83,6 +85,7 @@ pub trait CodecFn: 'static {
 /// A [`CodecFn`] as a plugin.
 pub struct CodecOf<F: CodecFn> {
     params: F::Params,
+    reader: Reader<Frame>,
 }
 
 impl<F: CodecFn> Plugin for CodecOf<F> {
@@ -90,22 +93,23 @@ impl<F: CodecFn> Plugin for CodecOf<F> {
 
     fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
         let emits = <F::Made as Made>::Row::fields();
-        Ok((CodecOf { params }, Plan { reads: reads::<Frame>(fields)?, emits, ..Plan::default() }))
+        let (reader, reads) = Reader::new(fields)?;
+        Ok((CodecOf { params, reader }, Plan { reads, emits, ..Plan::default() }))
     }
 }
 
 impl<F: CodecFn> Codec for CodecOf<F> {
     fn decode(&mut self, batch: &Batch) -> Table {
-        table(batch, |_, frame| F::decode(&frame, &self.params))
+        table(&self.reader, batch, |_, frame| F::decode(&frame, &self.params))
     }
 }
 
 /// What `make` makes of every row.
-fn table<R: Record, M: Made>(batch: &Batch, mut make: impl FnMut(usize, R) -> M) -> Table {
+fn table<R: Record, M: Made>(reader: &Reader<R>, batch: &Batch, mut make: impl FnMut(usize, R) -> M) -> Table {
     let rows = batch.rows as usize;
     let mut columns = empty_columns::<M::Row>();
     let (mut origin, mut faults) = (Vec::with_capacity(rows), Vec::new());
-    each::<R, (), Result<(), String>>(
+    reader.each::<(), Result<(), String>>(
         batch,
         &mut faults,
         |row, record| {
@@ -142,7 +146,7 @@ mod tests {
     impl Record for Temp {
         const FIELDS: &'static [(&'static str, Scalar, bool)] = &[("temp", Scalar::Float, false)];
         type Columns<'a> = <f64 as Cell>::Source<'a>;
-        fn columns(columns: &[Column]) -> Self::Columns<'_> {
+        fn columns<'a>(columns: &'a [Column], _: &'a [Found]) -> Self::Columns<'a> {
             <f64 as Cell>::source(&columns[0])
         }
         fn read(columns: &Self::Columns<'_>, row: usize) -> Self {
@@ -155,15 +159,20 @@ mod tests {
         Batch { rows: values.len() as u32, times: None, slots: None, columns }
     }
 
+    fn reader() -> Reader<Temp> {
+        let temp = Field { name: "temp".into(), scalar: Scalar::Float, unit: String::new() };
+        Reader::new(&[temp]).expect("reads temp").0
+    }
+
     #[test]
     fn one_record_of_each_needs_no_origins() {
-        let made = table(&temps(&[1.0, 2.0]), |_, Temp(t): Temp| Double(t * 2.0));
+        let made = table(&reader(), &temps(&[1.0, 2.0]), |_, Temp(t): Temp| Double(t * 2.0));
         assert_eq!((made.origin, made.columns), (None, vec![Column::floats([Some(2.0), Some(4.0)])]));
     }
 
     #[test]
     fn none_many_and_refused_are_told_apart_by_their_origins() {
-        let made = table(&temps(&[0.0, 1.0, 2.0, -1.0]), |_, Temp(t): Temp| match t {
+        let made = table(&reader(), &temps(&[0.0, 1.0, 2.0, -1.0]), |_, Temp(t): Temp| match t {
             t if t < 0.0 => Err("below zero"),
             t => Ok((0..t as usize).map(|_| Double(t)).collect::<Vec<_>>()),
         });

@@ -6,6 +6,7 @@ mod bad_input;
 mod clock;
 mod custody;
 mod listener;
+mod lookup;
 mod network;
 mod outage;
 mod power_cut;

@@ -213,6 +213,17 @@ fn apply(guest: &mut Guest, setup: &Setup, batch: BatchIn<'_>) -> Result<Checked
         let faults = rejected(setup, table.faults, rows)?;
         let origin = reply::origin(table.origin, rows)?;
         let columns = reply::columns(table.columns, &setup.plan.emits, origin.len())?;
-        Ok(((origin, columns), faults))
+        Ok((without(origin, columns, &faults), faults))
     })())
+}
+
+/// What a faulted row made is left out.
+fn without(origin: Vec<u32>, columns: Vec<Column>, faults: &[RowFault]) -> (Vec<u32>, Vec<Column>) {
+    let is_good = |row: u32| faults.binary_search_by_key(&row, |fault| fault.row).is_err();
+    if faults.is_empty() || origin.iter().all(|&row| is_good(row)) {
+        return (origin, columns);
+    }
+    let good: Vec<u32> = (0..origin.len() as u32).filter(|&made| is_good(origin[made as usize])).collect();
+    let columns = columns.iter().map(|column| column.take(&good)).collect();
+    (good.iter().map(|&made| origin[made as usize]).collect(), columns)
 }

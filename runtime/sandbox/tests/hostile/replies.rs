@@ -181,3 +181,26 @@ fn results_of_windows_are_a_row_a_window() {
         assert_eq!(finished.columns[0].valid, Some(vec![0, 0]), "what is not known is null");
     }
 }
+
+#[test]
+fn what_a_faulted_row_made_is_left_out() {
+    let guest = |origin: Option<&'static [u32]>, values: &'static [f64]| Guest {
+        emits: &[("made", Scalar::Float)],
+        ..Guest::answering(Kind::Transform, |image| {
+            let made = image.floats(values, None);
+            let (columns, faults) = (image.columns(&[made]), image.faults(&[(1, b"no")]));
+            let rows = image.words(origin.unwrap_or_default());
+            let count = origin.unwrap_or_default().len() as u32;
+            image.words(&[u32::from(origin.is_some()), rows, count, columns[0], columns[1], faults[0], faults[1]])
+        })
+    };
+    let made = |guest: Guest| {
+        let table = guest.runner().apply(Input::of(&batch(&[1.0, 2.0, 3.0]))).expect("runs");
+        assert_eq!(table.faults.iter().map(|fault| fault.row).collect::<Vec<_>>(), [1]);
+        let tidegate_record::Values::Floats(values) = &table.columns[0].values else { panic!("{table:?}") };
+        (table.origin, values.clone())
+    };
+    assert_eq!(made(guest(None, &[10.0, 20.0, 30.0])), (vec![0, 2], vec![10.0, 30.0]));
+    assert_eq!(made(guest(Some(&[0, 1, 1, 2]), &[1.0, 2.0, 3.0, 4.0])), (vec![0, 2], vec![1.0, 4.0]));
+    assert_eq!(made(guest(Some(&[0]), &[1.0])), (vec![0], vec![1.0]));
+}

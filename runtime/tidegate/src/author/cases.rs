@@ -1,5 +1,6 @@
 //! `cases.yaml`: records in, records out, beside the plugin.
 
+use crate::tables;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_pipeline::WindowOptions;
 use tidegate_record::{Field, Scalar, Schema};
+use tidegate_sandbox::Tables;
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -21,6 +23,9 @@ pub struct Cases {
     params: Map<String, Value>,
     /// Aggregates: the window; a case may have its own.
     window: Option<WindowText>,
+    /// What the plugin may look up; a case may have its own.
+    #[serde(default)]
+    tables: BTreeMap<String, TableText>,
     /// What is tried.
     pub cases: Vec<Case>,
 }
@@ -34,6 +39,7 @@ pub struct Case {
     fields: Option<BTreeMap<String, String>>,
     params: Option<Map<String, Value>>,
     window: Option<WindowText>,
+    tables: Option<BTreeMap<String, TableText>>,
     /// When the records arrived, seconds since the epoch: what a plugin's clock says.
     #[serde(default)]
     pub arrival: u32,
@@ -75,6 +81,16 @@ struct WindowText {
     lateness: String,
 }
 
+/// A table's rows, written out.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableText {
+    key: String,
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
+    rows: Vec<Map<String, Value>>,
+}
+
 fn zero() -> String {
     "0ms".into()
 }
@@ -92,13 +108,19 @@ impl Cases {
 
     /// The fields of a case's records.
     pub fn schema(&self, case: &Case) -> Result<Arc<Schema>, String> {
-        let field = |(name, word): (&String, &String)| match Scalar::from_word(word) {
-            Some(scalar) => Ok(Field::new(name, scalar)),
-            None => Err(format!("field {name}: {word:?} is none of f64, i64, bool, text, bytes")),
+        let fields = fields(case.fields.as_ref().unwrap_or(&self.fields))?;
+        Schema::new(fields).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// What its plugin may look up.
+    pub fn tables(&self, case: &Case) -> Result<Arc<Tables>, String> {
+        let table = |(name, text): (&String, &TableText)| {
+            let rows = serde_json::to_vec(&text.rows).map_err(|error| error.to_string())?;
+            let table = tables::of_json(&text.key, &fields(&text.fields)?, rows);
+            Ok((name.clone(), table.map_err(|wrong| format!("table {name}{}", wrong.join("; ")))?))
         };
-        let fields: Result<Vec<Field>, String> =
-            case.fields.as_ref().unwrap_or(&self.fields).iter().map(field).collect();
-        Schema::new(fields?).map(Arc::new).map_err(|error| error.to_string())
+        let texts = case.tables.as_ref().unwrap_or(&self.tables);
+        texts.iter().map(table).collect::<Result<Vec<_>, String>>().map(|tables| Arc::new(Tables::new(tables)))
     }
 
     /// Its parameters, a JSON object.
@@ -119,4 +141,12 @@ impl Cases {
         }
         Ok(Some(WindowOptions { size, lateness, idle: Duration::from_secs(30).as_micros() as i64 }))
     }
+}
+
+fn fields(words: &BTreeMap<String, String>) -> Result<Vec<Field>, String> {
+    let field = |(name, word): (&String, &String)| match Scalar::from_word(word) {
+        Some(scalar) => Ok(Field::new(name, scalar)),
+        None => Err(format!("field {name}: {word:?} is none of f64, i64, bool, text, bytes")),
+    };
+    words.iter().map(field).collect()
 }

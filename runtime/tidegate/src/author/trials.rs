@@ -11,7 +11,7 @@ use tidegate_devices::decode::TimeUnit;
 use tidegate_devices::{DecodeOptions, Decoder};
 use tidegate_pipeline::{BuildError, OperatorOptions, Trial};
 use tidegate_record::{Batch, BatchBuilder, Schema, Wall};
-use tidegate_sandbox::{ConfigureError, Plugin};
+use tidegate_sandbox::{ConfigureError, Limits, Plugin};
 
 /// How long after everything given the tick arrives that closes every window; microseconds.
 const TICK_AFTER: i64 = 1 << 50;
@@ -50,7 +50,7 @@ fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case) -> Result<Vec<Stri
     let operator = OperatorOptions {
         plugin: plugin.clone(),
         params: cases.params(case),
-        limits: super::limits(),
+        limits: Limits { tables: cases.tables(case)?, ..super::limits() },
         window: cases.window(case)?,
         keep: None,
         max_keys: 100_000,

@@ -1,5 +1,9 @@
 //! What stands in for the gateway in native tests. Each test's thread has its own.
 
+pub(crate) mod tables;
+
+pub use tables::table;
+
 use crate::log::Level;
 use std::cell::{Cell, RefCell};
 
