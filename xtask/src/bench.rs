@@ -25,6 +25,8 @@ enum What {
     Writes,
     /// What a plugin that never returns costs the pipelines beside it
     Hostile,
+    /// How long a pipeline stands still while a plugin of it is swapped
+    Swaps,
 }
 
 /// Sets up, builds, measures.
@@ -33,6 +35,7 @@ pub fn run(checkout: &Checkout, options: &Options) -> Outcome {
         Some(What::Backlog) => one(checkout, "backlog", &[&options.gib.to_string()]),
         Some(What::Writes) => one(checkout, "bench", &[FIGURES, "writes"]),
         Some(What::Hostile) => one(checkout, "bench", &[FIGURES, "hostile"]),
+        Some(What::Swaps) => one(checkout, "bench", &[FIGURES, "swaps"]),
         None => everything(checkout),
     }
 }

@@ -146,10 +146,10 @@ impl Chain {
             let count = &mut self.counts[index];
             count.0 += rows.batch.rows() as u64;
             let shadow = &mut self.shadows[index];
-            let given = shadow.is_some().then(|| (rows.clone(), shadow::time_us(&mut **operator)));
+            let given = shadow.is_some().then(|| (rows.clone(), shadow::time_ns(&mut **operator)));
             rows = operator.process(rows, &mut context)?;
             if let (Some(feed), Some((given, began))) = (&*shadow, given)
-                && !feed.give(given, &rows, &context, shadow::time_us(&mut **operator) - began)
+                && !feed.give(given, &rows, &context, shadow::time_ns(&mut **operator) - began)
             {
                 *shadow = None;
             }

@@ -66,13 +66,13 @@ struct Fed {
     era: Option<Era>,
     live: Rows,
     live_faults: usize,
-    live_us: u64,
+    live_ns: u64,
     bytes: usize,
 }
 
-/// Microseconds an operator has spent in its plugin's calls so far.
-pub(crate) fn time_us(operator: &mut dyn Operator) -> u64 {
-    operator.runner().stats().time_ns.load(Relaxed) / 1000
+/// Nanoseconds an operator has spent in its plugin's calls so far.
+pub(crate) fn time_ns(operator: &mut dyn Operator) -> u64 {
+    operator.runner().stats().time_ns.load(Relaxed)
 }
 
 impl Shadow {
@@ -150,8 +150,8 @@ impl Shadow {
             return Some(format!("it does not go on from the live one's state: {error}"));
         }
         let a_result_a_row = matches!(operator.runner().plugin().kind(), Kind::Filter | Kind::Detect);
-        while let Ok(Fed { rows, arrival, wall, era, live, live_faults, live_us, bytes: taken }) = fed.recv() {
-            let (records, began) = (rows.batch.rows(), time_us(&mut *operator));
+        while let Ok(Fed { rows, arrival, wall, era, live, live_faults, live_ns, bytes: taken }) = fed.recv() {
+            let (records, began) = (rows.batch.rows(), time_ns(&mut *operator));
             let mut context = Context { arrival, wall, era, verdict: None, trouble: Trouble::default() };
             let made = operator.process(rows, &mut context);
             bytes.fetch_sub(taken, Relaxed);
@@ -161,8 +161,8 @@ impl Shadow {
             };
             let faults = context.trouble.rows.len() + context.trouble.windows.len();
             let found = compare::compare(&live, &made, a_result_a_row.then_some(records));
-            let time_us = (time_us(&mut *operator) - began, live_us);
-            let noted = Noted { records, found, faults: (faults, live_faults), time_us };
+            let time_ns = (time_ns(&mut *operator) - began, live_ns);
+            let noted = Noted { records, found, faults: (faults, live_faults), time_ns };
             let reason = self.books(|books| books.note(noted));
             self.news.notify_waiters();
             if reason.is_some() {
@@ -176,7 +176,7 @@ impl Shadow {
 impl Feed {
     /// Hands over what the live operator was given and what it made; false: there is nobody any more, or it is too far
     /// behind, and the shadow ends.
-    pub(crate) fn give(&self, rows: Rows, live: &Rows, context: &Context<'_>, live_us: u64) -> bool {
+    pub(crate) fn give(&self, rows: Rows, live: &Rows, context: &Context<'_>, live_ns: u64) -> bool {
         let bytes = rows.batch.memory_bytes() + live.batch.memory_bytes();
         let live_faults = context.trouble.rows.len() + context.trouble.windows.len();
         let fed = Fed {
@@ -186,7 +186,7 @@ impl Feed {
             era: context.era,
             live: live.clone(),
             live_faults,
-            live_us,
+            live_ns,
             bytes,
         };
         let behind = self.bytes.fetch_add(bytes, Relaxed) + bytes;

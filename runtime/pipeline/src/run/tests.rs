@@ -1,6 +1,8 @@
 //! Pipelines over the in-memory store with the shipped plugins. A running pipeline that is dropped between two turns is a
 //! process killed there; a store whose power was cut loses what was not durable.
 
+mod versions;
+
 use super::*;
 use crate::chain::Chain;
 use crate::{Ask, Handle, OperatorOptions, PipelineOptions, WindowOptions};

@@ -40,7 +40,9 @@ impl Running {
         // It was compared with the version that is gone.
         self.pipeline.chain.unshadow(index);
         self.pipeline.handle.meter(self.pipeline.chain.meters());
-        *commit = self.checkpoint(Commit::by(&self.session))?;
+        // It may hold the outputs of a turn that waits for room.
+        let in_hand = std::mem::replace(commit, Commit::by(&self.session));
+        *commit = self.checkpoint(in_hand)?;
         Ok(Ok(Answer::Swapped(swapped)))
     }
 

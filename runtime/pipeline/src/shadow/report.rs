@@ -91,8 +91,8 @@ pub(super) struct Noted {
     pub found: Found,
     /// Records it faulted on, and the live one.
     pub faults: (usize, usize),
-    /// Microseconds in its calls, and in the live one's.
-    pub time_us: (u64, u64),
+    /// Nanoseconds in its calls, and in the live one's.
+    pub time_ns: (u64, u64),
 }
 
 impl Books {
@@ -120,9 +120,9 @@ impl Books {
     }
 
     /// Adds what came of an entry. Gives why it must end, where it must.
-    pub fn note(&mut self, Noted { records, found, faults, time_us }: Noted) -> Option<String> {
-        self.own.add(records, time_us.0);
-        self.live.add(records, time_us.1);
+    pub fn note(&mut self, Noted { records, found, faults, time_ns }: Noted) -> Option<String> {
+        self.own.add(records, time_ns.0);
+        self.live.add(records, time_ns.1);
         let report = &mut self.report;
         report.records += records as u64;
         report.compared += found.compared as u64;

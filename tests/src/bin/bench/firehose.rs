@@ -10,6 +10,10 @@ use tidegate_tests::gateway::Gateway;
 use tidegate_tests::upstream::Upstream;
 use tidegate_tests::wait::eventually;
 
+/// Readings of one measurement at QoS 0.
+pub const READINGS: u64 = 3_000_000;
+/// Readings of one measurement at QoS 1, where the window is the limit.
+const READINGS_QOS1: u64 = 500_000;
 /// Longest one measurement may take.
 const MEASURE_MAX: Duration = Duration::from_secs(300);
 
@@ -144,6 +148,19 @@ fn note_bytes(name: &str, gateway: &Gateway, report: &mut Report) {
     let readings = partition(&status, "readings");
     let (bytes, records) = (readings["bytes"].as_f64().unwrap_or(0.0), readings["stored"].as_f64().unwrap_or(1.0));
     report.figure(name, "stored", bytes / records.max(1.0), "B/reading");
+}
+
+/// What a pipeline of a filter and windows adds, by version, QoS and medium.
+pub fn with_windows(report: &mut Report) {
+    for (name, keeping, version, qos, readings) in [
+        ("window, MQTT 5, QoS 0, on disk", Keeping::Disk, "5", 0, READINGS),
+        ("window, MQTT 5, QoS 0, in memory", Keeping::Memory, "5", 0, READINGS),
+        ("window, MQTT 3.1.1, QoS 0, on disk", Keeping::Disk, "3.1.1", 0, READINGS),
+        ("window, MQTT 3.1.1, QoS 0, in memory", Keeping::Memory, "3.1.1", 0, READINGS),
+        ("window, MQTT 5, QoS 1, on disk", Keeping::Disk, "5", 1, READINGS_QOS1),
+    ] {
+        Firehose { keeping, version, qos, readings }.measure(name, report);
+    }
 }
 
 /// A source that subscribes to the sender, and its stream, kept for an hour so that its bytes can be counted.
