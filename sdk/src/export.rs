@@ -4,18 +4,33 @@
 /// `export!(detect Limit)`, `export!(detect + state Zscore)`, `export!(aggregate Stats)` (always with state),
 /// `export!(transform Scale)`, `export!(transform + state Rate)`, `export!(codec Meter)`.
 ///
-/// Does nothing except for `wasm32`.
+/// Natively it only makes the plugin known to [`crate::testing::plugin!`].
 #[macro_export]
 macro_rules! export {
-    (filter $plugin:ty) => { $crate::export!(@ $plugin, false, [filter]); };
-    (filter + state $plugin:ty) => { $crate::export!(@ $plugin, true, [filter state]); };
-    (detect $plugin:ty) => { $crate::export!(@ $plugin, false, [detect]); };
-    (detect + state $plugin:ty) => { $crate::export!(@ $plugin, true, [detect state]); };
-    (aggregate $plugin:ty) => { $crate::export!(@ $plugin, true, [aggregate state]); };
-    (transform $plugin:ty) => { $crate::export!(@ $plugin, false, [transform]); };
-    (transform + state $plugin:ty) => { $crate::export!(@ $plugin, true, [transform state]); };
-    (codec $plugin:ty) => { $crate::export!(@ $plugin, false, [codec]); };
+    (filter $plugin:ty) => { $crate::export!(@@@ $plugin, false, [filter]); };
+    (filter + state $plugin:ty) => { $crate::export!(@@@ $plugin, true, [filter state]); };
+    (detect $plugin:ty) => { $crate::export!(@@@ $plugin, false, [detect]); };
+    (detect + state $plugin:ty) => { $crate::export!(@@@ $plugin, true, [detect state]); };
+    (aggregate $plugin:ty) => { $crate::export!(@@@ $plugin, true, [aggregate state]); };
+    (transform $plugin:ty) => { $crate::export!(@@@ $plugin, false, [transform]); };
+    (transform + state $plugin:ty) => { $crate::export!(@@@ $plugin, true, [transform state]); };
+    (codec $plugin:ty) => { $crate::export!(@@@ $plugin, false, [codec]); };
+    (@@@ $plugin:ty, $slots:literal, [$($interface:ident)*]) => {
+        // A second one in the same place is an error that names this.
+        #[doc(hidden)]
+        #[allow(dead_code)]
+        pub(crate) struct ThePluginOfThisCrate;
+
+        $crate::export!(@ $plugin, $slots, [$($interface)*]);
+    };
     (@ $plugin:ty, $slots:literal, [$($interface:ident)*]) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        impl $crate::testing::native::Exported for ThePluginOfThisCrate {
+            fn instance() -> ::std::boxed::Box<dyn $crate::testing::native::Instance> {
+                ::std::boxed::Box::new($crate::testing::native::Of::<$plugin>::new($slots)$(.$interface())*)
+            }
+        }
+
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Exported;

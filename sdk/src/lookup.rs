@@ -28,6 +28,16 @@
 //! // The function is tried with a row of its own, and the plugin with a table.
 //! let made = place(&Reading { temp: 22.0, site: Some(Site { name: "north".into(), target: 20.0 }) });
 //! assert_eq!(made.above, Some(2.0));
+//!
+//! testing::table("sites", "device,name,target:f64\nd1,north,20\n");
+//! testing::plugin!().check(
+//!     "device  time  temp
+//!      d1      0     22
+//!      d9      0     22",
+//!     "device  time  temp  site   above
+//!      d1      0     22    north  2
+//!      d9      0     22    -      -",
+//! );
 //! ```
 //!
 //! `Option<Site>` is `None` where the table has no such row; a plain `Site` sets the record aside. Nulls in the row's own

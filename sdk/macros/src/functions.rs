@@ -13,8 +13,11 @@ pub(crate) fn filter(item: TokenStream) -> Result<TokenStream> {
     let (name, outcome) = (&function.sig.ident, output(&function.sig));
     let pass = params.is_some().then(|| quote!(params));
     let params = params.unwrap_or_else(unit);
+    let known = known();
     Ok(quote! {
         #function
+
+        #known
 
         const _: () = {
             struct Function;
@@ -28,7 +31,7 @@ pub(crate) fn filter(item: TokenStream) -> Result<TokenStream> {
                     #name(record, #pass)
                 }
             }
-            ::tidegate::export!(filter ::tidegate::functions::FilterOf<Function>);
+            ::tidegate::export!(@ ::tidegate::functions::FilterOf<Function>, false, [filter]);
         };
     })
 }
@@ -47,12 +50,16 @@ fn of_device(item: TokenStream, [kind, of, plugin, call, made]: [TokenStream; 5]
     let function: ItemFn = syn::parse2(item)?;
     let Arguments { record, state, params } = arguments(&function.sig)?;
     let (name, output) = (&function.sig.ident, output(&function.sig));
-    let kind = if state.is_some() { quote!(#kind + state) } else { kind };
+    let slots = state.is_some();
+    let kind = if slots { quote!(#kind state) } else { kind };
     let pass_state = state.is_some().then(|| quote!(state,));
     let pass_params = params.is_some().then(|| quote!(params));
     let (state, params) = (state.unwrap_or_else(unit), params.unwrap_or_else(unit));
+    let known = known();
     Ok(quote! {
         #function
+
+        #known
 
         const _: () = {
             struct Function;
@@ -67,7 +74,7 @@ fn of_device(item: TokenStream, [kind, of, plugin, call, made]: [TokenStream; 5]
                     #name(record, #pass_state #pass_params)
                 }
             }
-            ::tidegate::export!(#kind ::tidegate::functions::#plugin<Function>);
+            ::tidegate::export!(@ ::tidegate::functions::#plugin<Function>, #slots, [#kind]);
         };
     })
 }
@@ -81,8 +88,11 @@ pub(crate) fn codec(item: TokenStream) -> Result<TokenStream> {
     let (name, made) = (&function.sig.ident, output(&function.sig));
     let pass = params.is_some().then(|| quote!(params));
     let params = params.unwrap_or_else(unit);
+    let known = known();
     Ok(quote! {
         #function
+
+        #known
 
         const _: () = {
             struct Function;
@@ -95,7 +105,7 @@ pub(crate) fn codec(item: TokenStream) -> Result<TokenStream> {
                     #name(frame, #pass)
                 }
             }
-            ::tidegate::export!(codec ::tidegate::functions::CodecOf<Function>);
+            ::tidegate::export!(@ ::tidegate::functions::CodecOf<Function>, false, [codec]);
         };
     })
 }
@@ -123,8 +133,11 @@ pub(crate) fn aggregate(item: TokenStream) -> Result<TokenStream> {
     let pass_window = windowed.then(|| quote!(window,));
     let pass_finish = pass(takes(finish) > 1 + usize::from(windowed));
     let params = update_params.or_else(|| last_reference(&finish.sig)).unwrap_or_else(unit);
+    let known = known();
     Ok(quote! {
         #implementation
+
+        #known
 
         const _: () = {
             use ::tidegate::functions::{AggregateFn, AggregateOf};
@@ -147,9 +160,18 @@ pub(crate) fn aggregate(item: TokenStream) -> Result<TokenStream> {
                     <#state>::finish(self, #pass_window #pass_finish)
                 }
             }
-            ::tidegate::export!(aggregate AggregateOf<#state>);
+            ::tidegate::export!(@ AggregateOf<#state>, true, [aggregate state]);
         };
     })
+}
+
+/// What native tests know the crate's plugin by; a second one in the same place is an error that names it.
+fn known() -> TokenStream {
+    quote! {
+        #[doc(hidden)]
+        #[allow(dead_code)]
+        pub(crate) struct ThePluginOfThisCrate;
+    }
 }
 
 /// What a function takes: `&Record`, maybe `&mut State`, maybe `&Params`.

@@ -1,0 +1,158 @@
+use super::*;
+use crate::{Batch, Blobs, Emits, Fault, Field, Filter, Issue, Plan, Plugin, Scalar, State};
+
+mod counter {
+    use super::*;
+
+    /// Keeps every other record of a device.
+    #[derive(Default)]
+    pub(super) struct EveryOther {
+        seen: crate::Slots<u32>,
+    }
+
+    impl Plugin for EveryOther {
+        type Params = ();
+        fn configure((): (), _: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
+            Ok((EveryOther::default(), Plan::default()))
+        }
+    }
+
+    impl Filter for EveryOther {
+        fn keep(&mut self, batch: &Batch, _: &mut Vec<Fault>) -> Vec<u8> {
+            let slots = batch.slots.as_deref().unwrap_or_default();
+            let mut keep = |&slot: &u32| {
+                let seen = self.seen.at(slot);
+                *seen += 1;
+                u8::from(*seen % 2 == 1)
+            };
+            slots.iter().map(&mut keep).collect()
+        }
+    }
+
+    impl State for EveryOther {
+        fn save(&self, slot: u32, out: &mut Vec<u8>) {
+            self.seen.save(slot, out);
+        }
+        fn load(&mut self, version: u32, slot: u32, state: &[u8]) -> Result<(), String> {
+            self.seen.load(version, slot, state)
+        }
+        fn release(&mut self, slot: u32) {
+            self.seen.release(slot);
+        }
+    }
+
+    crate::export!(filter + state EveryOther);
+
+    #[test]
+    fn a_state_is_carried_over_every_cut() {
+        let records = "device x\nd1 1\nd2 2\nd1 3\nd1 4\nd2 5\nd2 -";
+        let made = crate::testing::plugin!().run(records);
+        assert_eq!(made, "device  time  x\nd1      0     1\nd2      1     2\nd1      3     4\nd2      5     -\n");
+    }
+}
+
+mod forgetful {
+    use super::*;
+
+    /// Keeps the first record of every batch: what no plugin may do.
+    pub(super) struct First;
+
+    impl Plugin for First {
+        type Params = ();
+        fn configure((): (), _: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
+            Ok((First, Plan::default()))
+        }
+    }
+
+    impl Filter for First {
+        fn keep(&mut self, batch: &Batch, _: &mut Vec<Fault>) -> Vec<u8> {
+            (0..batch.rows).map(|row| u8::from(row == 0)).collect()
+        }
+    }
+
+    crate::export!(filter First);
+
+    #[test]
+    #[should_panic(expected = "results depend on how records are cut: in one batch")]
+    fn results_that_depend_on_cuts_fail() {
+        crate::testing::plugin!().run("x\n1\n2\n3");
+    }
+
+    #[test]
+    fn one_record_cannot_be_cut() {
+        crate::testing::plugin!().check("device time x\nd1 0.5 1", "device time x\nd1 0.5 1");
+    }
+}
+
+mod mean {
+    use super::*;
+    use crate::{Deserialize, Serialize};
+
+    #[derive(tidegate_sdk_macros::Record)]
+    struct Climate {
+        temp: f64,
+    }
+
+    #[derive(Default, Serialize, Deserialize)]
+    struct Mean {
+        sum: f64,
+        count: u32,
+    }
+
+    #[derive(tidegate_sdk_macros::Emits)]
+    struct Result {
+        mean: Option<f64>,
+    }
+
+    #[tidegate_sdk_macros::aggregate]
+    impl Mean {
+        fn update(&mut self, r: &Climate) -> std::result::Result<(), &'static str> {
+            if r.temp < -273.15 {
+                return Err("colder than can be");
+            }
+            self.sum += r.temp;
+            self.count += 1;
+            Ok(())
+        }
+        fn merge(&mut self, later: &Mean) {
+            self.sum += later.sum;
+            self.count += later.count;
+        }
+        fn finish(&self) -> Result {
+            Result { mean: (self.count > 0).then(|| self.sum / f64::from(self.count)) }
+        }
+    }
+
+    #[test]
+    fn an_aggregate_makes_a_record_a_window() {
+        crate::testing::plugin!().window(10.0).check(
+            "device time temp
+             d1     0    1
+             d1     9.9  2
+             d2     3    -300
+             d1     10   7",
+            "device start end mean
+             d1     0     10  1.5
+             d2     0     10  -
+             d1     10    20  7
+             fault 2: colder than can be",
+        );
+        assert_eq!(Result::fields()[0].scalar, Scalar::Float);
+    }
+}
+
+#[test]
+fn a_text_that_is_written_is_read_again() {
+    let text = "device    time  n:i64  name:text        frame:bytes  ok:bool\nd1        0     -5     \"a \\\"b\\\" \\\\\"  0x00ff       true\n\"d 2\"     1.5   -      \"\"               -            -\n";
+    let records = text::read(text);
+    assert_eq!(records.devices, ["d1", "d 2"]);
+    assert_eq!(records.times, [0, 1_500_000]);
+    let cells = |row: usize| records.columns.iter().map(|column| text::cell(column, row)).collect::<Vec<_>>();
+    assert_eq!(cells(0), ["-5", r#""a \"b\" \\""#, "0x00ff", "true"]);
+    assert_eq!(cells(1), ["-", "\"\"", "-", "-"]);
+    let Some(crate::Values::Bytes(frames)) = records.columns.get(2).map(|column| &column.values) else {
+        panic!("bytes")
+    };
+    assert_eq!((frames.at(0), frames.at(1)), (&[0, 255][..], &[][..]));
+    assert_eq!(Blobs::none().offsets, [0]);
+}
