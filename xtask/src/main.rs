@@ -4,6 +4,7 @@ mod bench;
 mod checkout;
 mod demo;
 mod fuzz;
+mod languages;
 mod plugins;
 mod setup;
 mod step;

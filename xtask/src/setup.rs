@@ -1,6 +1,7 @@
 //! What a fresh machine lacks. Every step is skipped where the thing is there already.
 
 use crate::checkout::Checkout;
+use crate::languages;
 use crate::step::{Outcome, execute, on_path, works};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,6 +18,8 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("go", "golang-go"),
     ("clang", "clang"),
     ("wasm-ld", "lld"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 
 /// The disks that torture makes and cuts.
@@ -48,6 +51,8 @@ pub fn for_tests(checkout: &Checkout) -> Outcome {
     packages(&[FOR_BUILDING, FOR_TESTS, FOR_TORTURE].concat())?;
     kafka(checkout)?;
     toxiproxy(checkout)?;
+    languages::javascript(checkout)?;
+    languages::python(checkout)?;
     cargo_deny(checkout)
 }
 
@@ -177,7 +182,7 @@ fn cargo_deny(checkout: &Checkout) -> Outcome {
     )
 }
 
-fn there(what: &str) -> Outcome {
+pub(crate) fn there(what: &str) -> Outcome {
     println!("    there: {what}");
     Ok(())
 }

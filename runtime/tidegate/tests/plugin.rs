@@ -268,10 +268,8 @@ fn what_is_no_plugin_and_no_folder_of_one_is_told_with_the_remedy() {
     let path = folder.path().display().to_string();
     assert!(fails(&["plugin", "test", &path]).contains("build it first: tidegate plugin build"));
     let said = fails(&["plugin", "build", &path]);
-    assert!(
-        said.contains("there is none of Cargo.toml, plugin.c, plugin.wat; tidegate plugin new NAME begins"),
-        "{said}"
-    );
+    let told = ["there is none of Cargo.toml, plugin.c, ", "tidegate plugin new NAME begins a plugin"];
+    assert!(told.iter().all(|part| said.contains(part)), "{said}");
     let bad = format!("{path}/Warm");
     let said = fails(&["plugin", "new", &bad, "--kind", "filter", "--sdk", SDK]);
     assert!(said.contains("\"Warm\" is no name of a plugin"), "{said}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tidegate_record::{Batch, BatchBuilder, Clock, Scalar, Schema, SystemClock};
-use tidegate_sandbox::{Input, Kind, Plugin, Runner};
+use tidegate_sandbox::{Input, Kind, Limits, Plugin, Runner};
 
 /// Devices the records are of.
 const DEVICES: u32 = 64;
@@ -19,6 +19,8 @@ pub struct BenchOptions {
     pub fields: Arc<Schema>,
     /// Parameters, a JSON object.
     pub params: String,
+    /// What it may use.
+    pub limits: Limits,
     /// Records a call.
     pub batches: Vec<usize>,
     /// How long each is measured.
@@ -49,7 +51,7 @@ pub fn bench(plugin: &Arc<Plugin>, options: &BenchOptions) -> Result<Vec<Measure
 fn measure(plugin: &Arc<Plugin>, options: &BenchOptions, rows: usize, clock: &SystemClock) -> Result<Measured, String> {
     let start = || -> Result<(Runner, i64), String> {
         let began = clock.boot();
-        let runner = Runner::new(plugin.clone(), &options.params, &options.fields, &super::limits());
+        let runner = Runner::new(plugin.clone(), &options.params, &options.fields, &options.limits);
         Ok((runner.map_err(|error| error.to_string())?, clock.boot() - began))
     };
     let (mut runner, mut start_us) = start()?;

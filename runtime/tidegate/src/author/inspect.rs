@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
+use tidegate_sandbox::Limits;
 
 /// A plugin, looked into.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,9 +50,9 @@ pub struct Parameter {
 }
 
 /// Loads a plugin and asks what it is.
-pub fn inspect(file: &Path) -> Result<Inspected, String> {
+pub fn inspect(file: &Path, limits: &Limits) -> Result<Inspected, String> {
     let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let plugin = super::load(file)?;
+    let plugin = super::load(file, limits)?;
     let about = plugin.about();
     Ok(Inspected {
         name: about.name.clone(),

@@ -11,11 +11,15 @@ pub enum Lang {
     C,
     /// WebAssembly text.
     Wat,
+    /// JavaScript, in QuickJS.
+    Js,
+    /// Python, in CPython.
+    Python,
 }
 
 impl Lang {
     /// Every one.
-    pub const ALL: [Lang; 3] = [Lang::Rust, Lang::C, Lang::Wat];
+    pub const ALL: [Lang; 5] = [Lang::Rust, Lang::C, Lang::Wat, Lang::Js, Lang::Python];
 
     /// What a person writes for it.
     pub fn word(self) -> &'static str {
@@ -23,6 +27,8 @@ impl Lang {
             Lang::Rust => "rust",
             Lang::C => "c",
             Lang::Wat => "wat",
+            Lang::Js => "js",
+            Lang::Python => "python",
         }
     }
 
@@ -32,6 +38,8 @@ impl Lang {
             Lang::Rust => "Cargo.toml",
             Lang::C => "plugin.c",
             Lang::Wat => "plugin.wat",
+            Lang::Js => "plugin.js",
+            Lang::Python => "plugin.py",
         }
     }
 

@@ -25,14 +25,14 @@ use std::sync::Arc;
 use tidegate_sandbox::{Engine, EngineOptions, Grants, Limits, Plugin};
 
 /// The limits a configuration has by default, and all it may grant.
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits { grants: Grants::all(), ..Limits::default() }
 }
 
 /// Loads a plugin as the gateway does.
-pub fn load(file: &Path) -> Result<Arc<Plugin>, String> {
+pub fn load(file: &Path, limits: &Limits) -> Result<Arc<Plugin>, String> {
     let engine = Engine::new(EngineOptions::default()).map_err(|error| error.to_string())?;
-    engine.load(file, &limits()).map_err(|error| error.to_string())
+    engine.load(file, limits).map_err(|error| error.to_string())
 }
 
 /// The plugin a person means: a file, or the one in a folder, which is named like its folder.

@@ -32,6 +32,18 @@ pub fn files(lang: Lang, kind: Kind) -> Option<Vec<File>> {
             let text = text.replace(";; @state@\n", include_str!("templates/wat/state.wat"));
             vec![("plugin.wat", text.replace(";; @common@\n", include_str!("templates/wat/common.wat")).into())]
         }
+        Lang::Js => vec![
+            ("plugin.js", by_kind!(kind, "js/", ".js": filter detect aggregate)?.into()),
+            ("tidegate.js", include_str!("templates/js/tidegate.js").into()),
+            ("package.json", include_str!("templates/js/package.json").into()),
+            (".gitignore", "node_modules\n".into()),
+        ],
+        Lang::Python => vec![
+            ("plugin.py", by_kind!(kind, "python/", ".py": filter detect aggregate)?.into()),
+            ("tidegate.py", include_str!("templates/python/tidegate.py").into()),
+            ("requirements.txt", include_str!("templates/python/requirements.txt").into()),
+            (".gitignore", ".venv\n__pycache__\n".into()),
+        ],
     };
     if lang != Lang::Rust {
         files.push(("wit/world.wit", world(kind).into()));

@@ -29,9 +29,9 @@ pub struct Verdict {
 }
 
 /// Runs every case.
-pub fn run(plugin: &Arc<Plugin>, cases: &Cases) -> Vec<Verdict> {
+pub fn run(plugin: &Arc<Plugin>, cases: &Cases, limits: &Limits) -> Vec<Verdict> {
     let verdict = |case: &Case| {
-        let wrong = try_case(plugin, cases, case).unwrap_or_else(|error| vec![error]);
+        let wrong = try_case(plugin, cases, case, limits).unwrap_or_else(|error| vec![error]);
         Verdict { name: case.name.clone(), wrong }
     };
     cases.cases.iter().map(verdict).collect()
@@ -45,12 +45,12 @@ struct Made {
     late: usize,
 }
 
-fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case) -> Result<Vec<String>, String> {
+fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case, limits: &Limits) -> Result<Vec<String>, String> {
     let schema = cases.schema(case)?;
     let operator = OperatorOptions {
         plugin: plugin.clone(),
         params: cases.params(case),
-        limits: Limits { tables: cases.tables(case)?, ..super::limits() },
+        limits: Limits { tables: cases.tables(case)?, ..limits.clone() },
         window: cases.window(case)?,
         keep: None,
         max_keys: 100_000,

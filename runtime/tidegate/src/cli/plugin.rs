@@ -1,5 +1,6 @@
 //! `tidegate plugin`: the loop of who writes plugins.
 
+mod limits;
 mod trust;
 
 use super::operators::{self, ReleaseArgs};
@@ -7,6 +8,7 @@ use super::versions::{self, CanaryArgs, ShadowArgs, SwapArgs, VersionsArgs};
 use super::{exit, failed};
 use crate::author::{self, BenchOptions, Cases, Inspected, Lang, Measured, NewOptions, Verdict};
 use clap::{Args, Subcommand};
+use limits::LimitArgs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,6 +40,9 @@ pub enum PluginCommand {
         /// Print a JSON object instead of lines
         #[arg(long)]
         json: bool,
+        /// Other limits
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// Have a plugin that a running gateway put in quarantine work again
     Release(ReleaseArgs),
@@ -85,6 +90,8 @@ pub struct TestArgs {
     /// The cases; left out: cases.yaml beside the plugin
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// What to measure.
@@ -111,6 +118,8 @@ pub struct BenchArgs {
     /// Print a JSON array instead of lines
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 fn kind(word: &str) -> Result<Kind, String> {
@@ -134,7 +143,7 @@ pub fn plugin(command: PluginCommand) -> ExitCode {
         }),
         PluginCommand::Test(args) => test(&args),
         PluginCommand::Bench(args) => bench(args),
-        PluginCommand::Inspect { plugin, json } => inspect(&plugin, json),
+        PluginCommand::Inspect { plugin, json, limits } => inspect(&plugin, json, &limits),
         PluginCommand::Release(args) => return operators::release(&args),
         PluginCommand::Keygen { name } => trust::keygen(&name),
         PluginCommand::Sign(args) => trust::sign(&args),
@@ -154,9 +163,15 @@ fn begin(args: NewArgs) -> Result<ExitCode, String> {
     let folder = folder.display();
     let first = match lang {
         Lang::Rust => format!("cargo test --manifest-path {folder}/Cargo.toml\n      "),
+        Lang::Js => format!("(cd {folder} && npm install --ignore-scripts)\n      "),
+        Lang::Python => {
+            let venv = format!("python3 -m venv {folder}/.venv");
+            format!("{venv} && {folder}/.venv/bin/pip install -r {folder}/requirements.txt\n      ")
+        }
         _ => String::new(),
     };
-    println!("\nnext: {first}tidegate plugin build {folder} && tidegate plugin test {folder}");
+    let limits = if lang == Lang::Python { " --limit module_bytes=32MiB --limit instances=64" } else { "" };
+    println!("\nnext: {first}tidegate plugin build {folder} && tidegate plugin test {folder}{limits}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -164,8 +179,9 @@ fn test(args: &TestArgs) -> Result<ExitCode, String> {
     let file = author::file_of(&args.plugin)?;
     let beside = || file.parent().unwrap_or(Path::new("")).join("cases.yaml");
     let cases = Cases::read(&args.cases.clone().unwrap_or_else(beside))?;
-    let plugin = author::load(&file)?;
-    let verdicts = author::run(&plugin, &cases);
+    let limits = args.limits.limits();
+    let plugin = author::load(&file, &limits)?;
+    let verdicts = author::run(&plugin, &cases, &limits);
     let (about, kind) = (plugin.about(), plugin.kind());
     println!("{} {} ({kind})", about.name, about.version);
     for Verdict { name, wrong } in &verdicts {
@@ -178,11 +194,13 @@ fn test(args: &TestArgs) -> Result<ExitCode, String> {
 }
 
 fn bench(args: BenchArgs) -> Result<ExitCode, String> {
-    let plugin = author::load(&author::file_of(&args.plugin)?)?;
+    let limits = args.limits.limits();
+    let plugin = author::load(&author::file_of(&args.plugin)?, &limits)?;
     let fields = Schema::new(args.fields).map_err(|error| error.to_string())?;
     let options = BenchOptions {
         fields: Arc::new(fields),
         params: args.params,
+        limits,
         batches: args.batch.into_iter().filter(|&rows| rows > 0).collect(),
         time: Duration::from_millis(args.time_ms),
     };
@@ -204,8 +222,8 @@ fn bench(args: BenchArgs) -> Result<ExitCode, String> {
     }
 }
 
-fn inspect(plugin: &Path, json: bool) -> Result<ExitCode, String> {
-    let inspected = author::inspect(&author::file_of(plugin)?)?;
+fn inspect(plugin: &Path, json: bool, limits: &LimitArgs) -> Result<ExitCode, String> {
+    let inspected = author::inspect(&author::file_of(plugin)?, &limits.limits())?;
     match json {
         true => println!("{}", serde_json::json!(inspected)),
         false => print!("{}", page(&inspected)),

@@ -49,7 +49,7 @@ impl fmt::Display for Bytes {
 }
 
 /// Bytes of `64KiB`, `10MB`, `1000`; units in any case.
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     amount(text, &SIZE_UNITS, Some(1)).ok_or_else(|| {
         format!(
             "{text:?} is no size: write a whole number and a unit (B, KB, MB, GB, KiB, MiB, GiB), such as \"64KiB\""

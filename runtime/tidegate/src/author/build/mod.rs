@@ -2,6 +2,7 @@
 
 mod c;
 mod rust;
+mod script;
 mod tool;
 mod world;
 
@@ -24,6 +25,8 @@ pub fn build(folder: &Path) -> Result<Built, String> {
         Lang::Rust => rust::component(&folder)?,
         Lang::C => c::component(&folder)?,
         Lang::Wat => wat(&folder)?,
+        Lang::Js => script::javascript(&folder)?,
+        Lang::Python => script::python(&folder)?,
     };
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let file = folder.join(format!("{name}.wasm"));

@@ -1,0 +1,66 @@
+//! What makes plugins of JavaScript and Python, for the tests: pinned, with hashes, in `target/tools`.
+
+use crate::checkout::Checkout;
+use crate::setup::there;
+use crate::step::{Outcome, execute, works};
+use std::fs;
+
+/// componentize-qjs, by npm; its scripts are not run, it brings its program ready.
+pub fn javascript(checkout: &Checkout) -> Outcome {
+    let folder = checkout.target.join("tools/javascript");
+    let program = folder.join("node_modules/.bin/componentize-qjs");
+    let wanted = checkout.root.join("xtask/componentize-qjs");
+    // npm ci takes away what was there, so what is half there is no better than nothing.
+    let lock = fs::read(wanted.join("package-lock.json"))?;
+    let installed = fs::read(folder.join("package-lock.json")).is_ok_and(|installed| installed == lock);
+    if installed && works(checkout.command(&program).arg("--help")) {
+        return there("componentize-qjs");
+    }
+    fs::create_dir_all(&folder)?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(wanted.join(file), folder.join(file))?;
+    }
+    let mut npm = checkout.command("npm");
+    execute(npm.current_dir(&folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]))
+}
+
+/// componentize-py, by pip into an environment of its own.
+pub fn python(checkout: &Checkout) -> Outcome {
+    let folder = checkout.target.join("tools/python");
+    let program = folder.join("bin/componentize-py");
+    let wanted = checkout.root.join("xtask/componentize-py.txt");
+    let version = fs::read_to_string(&wanted)?;
+    let version = version.split([' ', '=']).find(|part| part.starts_with(|c: char| c.is_ascii_digit()));
+    let told = checkout.command(&program).arg("--version").output();
+    let is_there = |told: &str| version.is_some_and(|version| told.trim().ends_with(version));
+    if told.is_ok_and(|told| is_there(&String::from_utf8_lossy(&told.stdout))) {
+        return there("componentize-py");
+    }
+    // Without a pip of its own: where pip is another package, venv cannot make one.
+    execute(checkout.command("python3").args(["-m", "venv", "--clear", "--without-pip"]).arg(&folder))?;
+    execute(
+        checkout
+            .command("python3")
+            .args(["-m", "pip", "--python"])
+            .arg(folder.join("bin/python"))
+            .args(["install", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"])
+            .arg("--require-hashes")
+            .arg("--requirement")
+            .arg(&wanted),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    /// What an author is told to install is what the tests install.
+    #[test]
+    fn templates_name_the_versions_that_are_tested() {
+        let template = include_str!("../../runtime/tidegate/src/author/templates/js/package.json");
+        let tested = include_str!("../componentize-qjs/package.json");
+        let line = template.lines().find(|line| line.contains("componentize-qjs")).expect("a dependency");
+        assert!(tested.lines().any(|tested| tested == line), "{line}");
+        let template = include_str!("../../runtime/tidegate/src/author/templates/python/requirements.txt");
+        let tested = include_str!("../componentize-py.txt");
+        assert!(template.starts_with("componentize-py==") && tested.starts_with(template.trim()), "{template}");
+    }
+}
