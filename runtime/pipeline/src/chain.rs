@@ -1,16 +1,20 @@
 //! The operators of a pipeline, one behind the other. No clock, no I/O.
 
 use crate::cost::Meter;
+use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::handover::Recipe;
 use crate::mark::Verdicts;
-use crate::operator::{Context, Detect, Filter, Operator, RestoreError, SavedOperator, Transform, Trouble, Window};
+use crate::operator::{
+    Context, Detect, Filter, Operator, RestoreError, SavedOperator, Transform, Trouble, Verdict, Window,
+};
+use crate::quarantine::{At, Fallen, Held, OnQuarantine};
 use crate::rows::{Rows, Stamp};
 use crate::shadow::{self, Feed, Shadow};
 use crate::{OperatorOptions, PipelineOptions};
 use std::sync::Arc;
 use tidegate_record::{Batch, Schema};
-use tidegate_sandbox::{ConfigureError, Halted, Kind, Runner};
+use tidegate_sandbox::{ConfigureError, Halted, Kind, Plugin, Runner};
 
 /// The operators of one pipeline instance.
 pub struct Chain {
@@ -18,6 +22,11 @@ pub struct Chain {
     /// What runs beside each operator.
     shadows: Vec<Option<Feed>>,
     counts: Vec<(u64, u64)>,
+    digests: Vec<Digest>,
+    /// The quarantine each operator is in.
+    held: Vec<Option<Held>>,
+    /// The first 8 bytes of each plugin's SHA-256.
+    plugins: Vec<u64>,
     /// The fields of what comes in.
     input: Arc<Schema>,
     schema: Arc<Schema>,
@@ -77,9 +86,18 @@ impl Chain {
             schema = operator.schema().clone();
             operators.push(operator);
         }
-        let counts = vec![(0, 0); operators.len()];
-        let shadows = operators.iter().map(|_| None).collect();
-        Ok(Chain { operators, shadows, counts, input: input.clone(), schema, fingerprint: fingerprint(options, input) })
+        let count = operators.len();
+        Ok(Chain {
+            shadows: operators.iter().map(|_| None).collect(),
+            operators,
+            counts: vec![(0, 0); count],
+            digests: vec![Digest::default(); count],
+            held: vec![None; count],
+            plugins: options.operators.iter().map(|o| short_hash(&o.plugin)).collect(),
+            input: input.clone(),
+            schema,
+            fingerprint: fingerprint(options, input),
+        })
     }
 
     /// The fields of what comes out.
@@ -95,6 +113,48 @@ impl Chain {
     /// What counts each operator's cost.
     pub(crate) fn meters(&mut self) -> Vec<Meter> {
         self.operators.iter_mut().map(|operator| Meter::of(operator.runner())).collect()
+    }
+
+    /// What each operator's plugin answered since the pipeline first began.
+    pub(crate) fn digests(&self) -> Vec<u64> {
+        self.digests.iter().map(|digest| digest.0).collect()
+    }
+
+    /// What results depend on beside the input and the fingerprint, by name.
+    pub(crate) fn notes(&self) -> Vec<(String, u64)> {
+        (1..).zip(&self.plugins).map(|(operator, hash)| (format!("plugin/{operator}"), *hash)).collect()
+    }
+
+    /// The same operators, configured anew with empty state.
+    pub(crate) fn afresh(&self, options: &PipelineOptions) -> Result<Self, BuildError> {
+        Chain::build(options, &self.input)
+    }
+
+    /// From its entry on an operator is not called.
+    pub(crate) fn hold(&mut self, held: Held) {
+        if let Some(place) = self.held.get_mut(held.operator as usize) {
+            *place = Some(held);
+        }
+    }
+
+    /// An operator is called again; gives the quarantine it was in.
+    pub(crate) fn release(&mut self, operator: usize) -> Option<Held> {
+        self.held.get_mut(operator)?.take()
+    }
+
+    /// The quarantine an operator is in.
+    pub(crate) fn held(&self, operator: usize) -> Option<&Held> {
+        self.held.get(operator)?.as_ref()
+    }
+
+    /// All quarantines.
+    pub(crate) fn all_held(&self) -> Vec<Held> {
+        self.held.iter().flatten().cloned().collect()
+    }
+
+    /// The first 8 bytes of the SHA-256 of an operator's plugin.
+    pub(crate) fn plugin_hash(&self, operator: usize) -> u64 {
+        self.plugins[operator]
     }
 
     /// A number that changes when a snapshot of other operators, parameters or windows must not be gone on from.
@@ -128,35 +188,39 @@ impl Chain {
         Ok(())
     }
 
+    /// Another version is in an operator's place: the quarantine was the old one's, and so was what ran beside it.
+    pub(crate) fn swapped(&mut self, operator: usize) {
+        self.plugins[operator] = short_hash(self.operators[operator].runner().plugin());
+        self.held[operator] = None;
+        self.shadows[operator] = None;
+    }
+
     /// Nothing runs beside an operator any more.
     pub(crate) fn unshadow(&mut self, operator: usize) {
         self.shadows[operator] = None;
     }
 
     /// Takes an entry through all operators. `verdicts`: what faulted at this entry when it was live.
-    pub(crate) fn process(&mut self, entry: &Entry, verdicts: &Verdicts) -> Result<Outcome, Halted> {
+    pub(crate) fn process(&mut self, entry: &Entry, verdicts: &Verdicts) -> Result<Outcome, Box<Fallen>> {
         // Blocks keep the fields they were appended with, which may be those of an earlier configuration.
         let mut rows = Rows::of(Batch::fitted(&entry.batch, &self.input), entry.era.map(|era| era.since));
         let mut trouble = Vec::new();
         for (index, operator) in self.operators.iter_mut().enumerate() {
-            let verdict = verdicts.at(entry, index);
-            let (run, era) = (&entry.run, entry.era);
-            let (arrival, wall) = (run.arrival, run.trusted.then_some(run.wall));
-            let mut context = Context { arrival, wall, era, verdict, trouble: Trouble::default() };
-            let count = &mut self.counts[index];
-            count.0 += rows.batch.rows() as u64;
-            let shadow = &mut self.shadows[index];
-            let given = shadow.is_some().then(|| (rows.clone(), shadow::time_ns(&mut **operator)));
-            rows = operator.process(rows, &mut context)?;
-            if let (Some(feed), Some((given, began))) = (&*shadow, given)
-                && !feed.give(given, &rows, &context, shadow::time_ns(&mut **operator) - began)
-            {
-                *shadow = None;
-            }
-            count.1 += rows.batch.rows() as u64;
-            let Trouble { rows, windows, late, overflow } = &context.trouble;
-            if !(rows.is_empty() && windows.is_empty() && late.is_empty() && overflow.is_empty()) {
-                trouble.push((index, context.trouble));
+            self.counts[index].0 += rows.batch.rows() as u64;
+            let held = self.held[index].as_ref().filter(|held| held.since <= At::of(entry));
+            let (made, found) = match held {
+                Some(held) => by(held, &**operator, rows),
+                None => {
+                    let fallen = |halted| Box::new(Fallen { operator: index, halted, entry: Some(entry.clone()) });
+                    let verdict = verdicts.at(entry, index);
+                    call(&mut **operator, entry, verdict, rows, &mut self.digests[index], &mut self.shadows[index])
+                        .map_err(fallen)?
+                }
+            };
+            rows = made;
+            self.counts[index].1 += rows.batch.rows() as u64;
+            if !found.is_none() {
+                trouble.push((index, found));
             }
         }
         Ok(Outcome { batches: rows.by_stamp(), trouble })
@@ -164,7 +228,8 @@ impl Chain {
 
     /// The arrival time at which an operator wants to be called even if nothing arrives.
     pub(crate) fn due(&self) -> Option<i64> {
-        self.operators.iter().filter_map(|o| o.due()).min()
+        let called = self.operators.iter().zip(&self.held).filter(|(_, held)| held.is_none());
+        called.filter_map(|(operator, _)| operator.due()).min()
     }
 
     /// The newest event time any window has seen.
@@ -173,8 +238,10 @@ impl Chain {
     }
 
     /// Every operator's state.
-    pub(crate) fn save(&mut self) -> Result<Vec<SavedOperator>, Halted> {
-        self.operators.iter_mut().map(|o| o.save()).collect()
+    pub(crate) fn save(&mut self) -> Result<Vec<SavedOperator>, Box<Fallen>> {
+        let saved = self.operators.iter_mut().enumerate();
+        let fallen = |operator, halted| Box::new(Fallen { operator, halted, entry: None });
+        saved.map(|(operator, o)| o.save().map_err(|halted| fallen(operator, halted))).collect()
     }
 
     /// Goes on from saved states and counts.
@@ -182,6 +249,7 @@ impl Chain {
         &mut self,
         saved: Vec<SavedOperator>,
         counts: Vec<(u64, u64)>,
+        digests: &[u64],
     ) -> Result<(), (usize, RestoreError)> {
         if saved.len() != self.operators.len() || counts.len() != self.operators.len() {
             return Err((0, RestoreError(format!("it holds {} operators", saved.len()))));
@@ -190,8 +258,61 @@ impl Chain {
             operator.restore(saved).map_err(|error| (index, error))?;
         }
         self.counts = counts;
+        self.digests.iter_mut().zip(digests).for_each(|(digest, saved)| *digest = Digest(*saved));
         Ok(())
     }
+}
+
+/// Gives rows to an operator; what it makes of them.
+fn call(
+    operator: &mut dyn Operator,
+    entry: &Entry,
+    verdict: Option<&Verdict>,
+    rows: Rows,
+    digest: &mut Digest,
+    shadow: &mut Option<Feed>,
+) -> Result<(Rows, Trouble), Halted> {
+    let Entry { run, era, .. } = entry;
+    let (arrival, wall) = (run.arrival, run.trusted.then_some(run.wall));
+    let mut context = Context { arrival, wall, era: *era, verdict, trouble: Trouble::default(), digest: *digest };
+    let given = shadow.is_some().then(|| (rows.clone(), shadow::time_ns(operator)));
+    let made = operator.process(rows, &mut context)?;
+    if let (Some(feed), Some((given, began))) = (&*shadow, given)
+        && !feed.give(given, &made, &context, shadow::time_ns(operator) - began)
+    {
+        *shadow = None;
+    }
+    *digest = context.digest;
+    let Trouble { rows: faulted, windows, .. } = &context.trouble;
+    if verdict.is_some() || !faulted.is_empty() || !windows.is_empty() {
+        // What faulted then, and what faults now: live and at replay the same together.
+        let (then_rows, then_windows) = verdict.map_or((&[][..], &[][..]), |v| (&v.rows, &v.windows));
+        let mut all: Vec<u32> = faulted.iter().map(|row| row.0).chain(then_rows.iter().copied()).collect();
+        all.sort_unstable();
+        digest.numbers(&all);
+        let mut all: Vec<u32> = windows.iter().map(|window| window.0).chain(then_windows.iter().copied()).collect();
+        all.sort_unstable();
+        digest.numbers(&all);
+    }
+    Ok((made, context.trouble))
+}
+
+/// Rows that meet an operator in quarantine.
+fn by(held: &Held, operator: &dyn Operator, rows: Rows) -> (Rows, Trouble) {
+    let count = rows.batch.rows();
+    if held.shown.policy == OnQuarantine::Bypass
+        && let Some(passed) = operator.pass(rows.clone())
+    {
+        return (passed, Trouble { passed: count, ..Trouble::default() });
+    }
+    let aside = (0..count as u32).map(|row| rows.origin(row)).collect();
+    (Rows::none(operator.schema()), Trouble { aside, ..Trouble::default() })
+}
+
+/// The first 8 bytes of a plugin's SHA-256.
+fn short_hash(plugin: &Plugin) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *plugin.hash();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 pub(crate) fn build_operator(
@@ -208,6 +329,12 @@ pub(crate) fn build_operator(
     };
     if (kind == Kind::Aggregate) != option.window.is_some() {
         return wrong("an aggregate needs a window, and only an aggregate has one");
+    }
+    if option.on_quarantine == OnQuarantine::Bypass && !matches!(kind, Kind::Filter | Kind::Transform) {
+        return wrong(&format!(
+            "on_quarantine = \"bypass\" is for filter and transform: past a {kind} there is nothing that goes on; say \
+             \"halt\" or \"dead_letter\""
+        ));
     }
     let unknown = |name: &&String| schema.position(name).is_none();
     if let Some(name) = option.keep.iter().flatten().find(unknown) {

@@ -1,5 +1,6 @@
 //! What a pipeline shows of itself, and how it is asked.
 
+use crate::Quarantined;
 use crate::ask::{Answer, Ask, Asking, Asks, asks};
 use crate::cost::{Cost, Meter};
 use serde::Serialize;
@@ -24,7 +25,9 @@ pub enum State {
     Running,
     /// A full stream makes it wait.
     Waiting,
-    /// Stopped for good: `reason` says why (a plugin in quarantine, a poisoned store).
+    /// It stands, for a plugin is in quarantine: `reason` says which. It goes on when that is released.
+    Quarantined,
+    /// Stopped for good: `reason` says why (a poisoned store, a state it cannot go on from).
     Failed,
     /// Drained.
     Stopped,
@@ -57,6 +60,10 @@ pub struct Status {
     pub checkpoints: u64,
     /// Records replayed at the start.
     pub replayed: u64,
+    /// The last record or window a plugin faulted on, and why.
+    pub last_fault: Option<String>,
+    /// Plugins in quarantine.
+    pub quarantined: Vec<Quarantined>,
     /// What recovery had to give up, in words: a diverged replay, state of other operators.
     pub notes: Vec<String>,
 }
@@ -90,7 +97,7 @@ impl Handle {
         *self.meters.lock().unwrap_or_else(PoisonError::into_inner) = meters;
     }
 
-    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Status) -> T) -> T {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

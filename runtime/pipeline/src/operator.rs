@@ -6,6 +6,7 @@ mod keyed;
 mod transform;
 mod window;
 
+use crate::digest::Digest;
 use crate::entry::Era;
 use crate::rows::Rows;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub(crate) struct Context<'a> {
     pub verdict: Option<&'a Verdict>,
     /// What went wrong now.
     pub trouble: Trouble,
+    /// What the plugin answered so far, and now.
+    pub digest: Digest,
 }
 
 impl Context<'_> {
@@ -58,9 +61,24 @@ pub(crate) struct Trouble {
     pub late: Vec<u32>,
     /// Rows of devices beyond `max_keys`, as rows of the entry.
     pub overflow: Vec<u32>,
+    /// Rows set aside since the plugin is in quarantine, as rows of the entry.
+    pub aside: Vec<u32>,
+    /// How many rows passed by a plugin in quarantine.
+    pub passed: usize,
 }
 
 impl Trouble {
+    /// Whether nothing went wrong.
+    pub fn is_none(&self) -> bool {
+        let Trouble { rows, windows, late, overflow, aside, passed } = self;
+        rows.is_empty()
+            && windows.is_empty()
+            && late.is_empty()
+            && overflow.is_empty()
+            && aside.is_empty()
+            && *passed == 0
+    }
+
     /// What replay must obey.
     pub fn verdict(&self) -> Option<Verdict> {
         let verdict = Verdict {
@@ -103,8 +121,13 @@ pub(crate) trait Operator: Send {
     fn schema(&self) -> &std::sync::Arc<Schema>;
     /// The plugin's name and version.
     fn plugin(&self) -> String;
-    /// One entry's worth of rows (none for a tick).
+    /// One entry's worth of rows (none for a tick). Where it halts, its row is one of the entry's.
     fn process(&mut self, rows: Rows, context: &mut Context<'_>) -> Result<Rows, Halted>;
+    /// The rows as they go on when the plugin is in quarantine; `None` where no row can do without it.
+    fn pass(&self, rows: Rows) -> Option<Rows> {
+        let _ = rows;
+        None
+    }
     /// The arrival time at which it wants to be called even if nothing arrives.
     fn due(&self) -> Option<i64> {
         None

@@ -1,5 +1,6 @@
 //! What a pipeline is told.
 
+use crate::OnQuarantine;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_sandbox::{Limits, Plugin};
@@ -36,6 +37,26 @@ pub struct OperatorOptions {
     pub keep: Option<Vec<String>>,
     /// Most devices with state; a new device beyond it goes to the dead letters.
     pub max_keys: usize,
+    /// What becomes of records when the plugin is in quarantine.
+    pub on_quarantine: OnQuarantine,
+    /// After how long (arrival clock) it is tried again by itself; `None`: when a person says so.
+    pub release_after: Option<Duration>,
+}
+
+impl OperatorOptions {
+    /// A plugin without parameters, everything else as where nothing is said.
+    pub fn of(plugin: Arc<Plugin>) -> Self {
+        OperatorOptions {
+            plugin,
+            params: "{}".into(),
+            limits: Limits::default(),
+            window: None,
+            keep: None,
+            max_keys: 100_000,
+            on_quarantine: OnQuarantine::default(),
+            release_after: None,
+        }
+    }
 }
 
 /// A tumbling window on event time, per device.

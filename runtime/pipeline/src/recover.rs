@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::handle::Handle;
 use crate::mark::{self, Checkpoint, Mark};
 use crate::merge::Merge;
-use crate::start::StartError;
+use crate::start::{StartError, Stop};
 use std::sync::Arc;
 use tidegate_store::{Partition, Position, Session, Store};
 
@@ -14,8 +14,10 @@ pub(crate) struct Recovered {
     pub positions: Vec<Position>,
     /// What was committed beside the outputs.
     pub mark: Mark,
-    /// Whether this pipeline has a snapshot to go back to.
-    pub has_snapshot: bool,
+    /// The next commit has to carry a snapshot.
+    pub snapshot_due: bool,
+    /// How many operators' plugins answered otherwise than before.
+    pub diverged: usize,
 }
 
 /// Restores the chain and replays; everything the replay produces is discarded, for it was committed before.
@@ -25,7 +27,7 @@ pub(crate) fn recover(
     inputs: &[Partition],
     chain: &mut Chain,
     handle: &Handle,
-) -> Result<Recovered, StartError> {
+) -> Result<Recovered, Stop> {
     let producer = &*session.producer;
     let mut committed = Vec::new();
     for partition in inputs {
@@ -35,16 +37,50 @@ pub(crate) fn recover(
         Some(bytes) => mark::decode::<Mark>(&bytes).map_err(StartError::mark)?,
         None => Mark::default(),
     };
-    let (from, has_snapshot) = restore(producer, store, inputs, chain, handle, &committed)?;
+    let Restored { from, notes } = restore(producer, store, inputs, chain, handle, &committed)?;
+    let has_snapshot = notes.is_some();
+    if has_snapshot {
+        mark.held.iter().for_each(|held| chain.hold(held.clone()));
+    }
     let to: Vec<Position> = committed.iter().zip(&from).map(|(c, f)| c.unwrap_or(*f).max(*f)).collect();
     let replayed = replay((store, session), inputs, chain, &mark, &from, &to)?;
-    if has_snapshot && !mark.counts.is_empty() && mark.counts != chain.counts() {
-        handle.update(|s| s.notes.push(diverged(chain, &mark)));
-        tracing::error!(producer, "replay diverged: {}", diverged(chain, &mark));
+    let diverged = notes.map_or_else(Vec::new, |notes| diverged(chain, &mark, &notes));
+    for note in &diverged {
+        tracing::error!(producer, "replay diverged: {note}");
     }
+    let count = diverged.len();
+    handle.update(|s| {
+        s.replayed = replayed;
+        s.notes.extend(diverged);
+    });
+    let released = another_file(producer, chain);
     mark.counts = chain.counts().to_vec();
-    handle.update(|s| s.replayed = replayed);
-    Ok(Recovered { positions: to, mark, has_snapshot })
+    mark.digests = chain.digests();
+    mark.held = chain.all_held();
+    Ok(Recovered { positions: to, mark, snapshot_due: !has_snapshot || released, diverged: count })
+}
+
+/// A plugin whose file is not the one that was quarantined gets a chance of its own: behind the replay, which it took no
+/// part in. True where there is one.
+fn another_file(producer: &str, chain: &mut Chain) -> bool {
+    let mut any = false;
+    for held in chain.all_held() {
+        let operator = held.operator as usize;
+        if held.plugin != chain.plugin_hash(operator) {
+            let plugin = chain.plugin(operator);
+            tracing::warn!(producer, operator = operator + 1, plugin, "out of quarantine: its file is another one");
+            chain.release(operator);
+            any = true;
+        }
+    }
+    any
+}
+
+/// Where the last snapshot stands.
+struct Restored {
+    from: Vec<Position>,
+    /// What its results depended on; `None` where there is no snapshot to go back to.
+    notes: Option<Vec<(String, u64)>>,
 }
 
 /// Restores the last snapshot; gives the positions it was taken at (the start of the streams where there is none).
@@ -55,12 +91,12 @@ fn restore(
     chain: &mut Chain,
     handle: &Handle,
     committed: &[Option<Position>],
-) -> Result<(Vec<Position>, bool), StartError> {
+) -> Result<Restored, Stop> {
     let mut starts = Vec::new();
     for partition in inputs {
         starts.push(store.start(partition)?);
     }
-    let Some(snapshot) = store.snapshot(producer)? else { return Ok((starts, false)) };
+    let Some(snapshot) = store.snapshot(producer)? else { return Ok(Restored { from: starts, notes: None }) };
     let checkpoint: Checkpoint = mark::decode(&snapshot.bytes).map_err(StartError::snapshot)?;
     if checkpoint.fingerprint != chain.fingerprint() {
         let note = "its operators, parameters or windows are not those of its last snapshot: it begins with empty state \
@@ -68,16 +104,17 @@ fn restore(
         tracing::warn!(producer, "{note}");
         handle.update(|s| s.notes.push(note.into()));
         let positions = committed.iter().zip(&starts).map(|(c, s)| c.unwrap_or(*s)).collect();
-        return Ok((positions, false));
+        return Ok(Restored { from: positions, notes: None });
     }
-    if let Err((operator, error)) = chain.restore(checkpoint.operators, checkpoint.counts) {
-        return Err(StartError::restore(chain.plugin(operator), operator, error.0));
+    let Checkpoint { operators, counts, digests, notes, .. } = checkpoint;
+    if let Err((operator, error)) = chain.restore(operators, counts, &digests) {
+        return Err(StartError::restore(chain.plugin(operator), operator, error.0).into());
     }
     let at = |(partition, start): (&Partition, &Position)| {
         let kept = snapshot.at.iter().find(|(p, _)| p == partition).map(|(_, at)| *at);
         kept.unwrap_or(*start)
     };
-    Ok((inputs.iter().zip(&starts).map(at).collect(), true))
+    Ok(Restored { from: inputs.iter().zip(&starts).map(at).collect(), notes: Some(notes) })
 }
 
 /// Reads on from `from` until every input stands at `to`; gives the number of records.
@@ -88,7 +125,7 @@ fn replay(
     mark: &Mark,
     from: &[Position],
     to: &[Position],
-) -> Result<u64, StartError> {
+) -> Result<u64, Stop> {
     let mut at = from.to_vec();
     let inputs = inputs.iter().cloned().zip(from).zip(to).map(|((partition, from), to)| (partition, *from, *to));
     let mut merge = Merge::up_to(store.clone(), session, inputs);
@@ -100,26 +137,41 @@ fn replay(
             at[entry.input] = to[entry.input];
             continue;
         }
-        chain.process(&entry, &mark.verdicts).map_err(StartError::halted)?;
+        chain.process(&entry, &mark.verdicts)?;
         at[entry.input] = entry.next;
         replayed += entry.batch.rows() as u64;
     }
     Ok(replayed)
 }
 
-fn diverged(chain: &Chain, mark: &Mark) -> String {
-    let both = chain.counts().iter().zip(&mark.counts).enumerate();
-    let first = both.into_iter().find(|(_, (now, then))| now != then);
-    match first {
-        Some((operator, (now, then))) => format!(
-            "operator {} ({}) came to {}/{} records in/out where {}/{} were committed; results from here on may differ",
-            operator + 1,
-            chain.plugin(operator),
-            now.0,
-            now.1,
-            then.0,
-            then.1
-        ),
-        None => "the number of operators changed".into(),
+/// What each operator came to that it had not come to before the restart, in words.
+fn diverged(chain: &Chain, mark: &Mark, notes: &[(String, u64)]) -> Vec<String> {
+    if mark.counts.is_empty() {
+        return Vec::new();
     }
+    if mark.counts.len() != chain.counts().len() {
+        return vec!["the number of operators changed".into()];
+    }
+    let digests = chain.digests();
+    let mut told = Vec::new();
+    for (operator, (now, then)) in chain.counts().iter().zip(&mark.counts).enumerate() {
+        let answers = mark.digests.get(operator).is_none_or(|then| *then == digests[operator]);
+        if now == then && answers {
+            continue;
+        }
+        let what = match now == then {
+            true => "gave other results than those committed".into(),
+            false => format!("came to {}/{} records in/out where {}/{} were committed", now.0, now.1, then.0, then.1),
+        };
+        let name = format!("plugin/{}", operator + 1);
+        let made = notes.iter().find(|(known, _)| *known == name).map(|(_, hash)| *hash);
+        let why = match made {
+            Some(made) if made != chain.plugin_hash(operator) => "; its file is not the one that made the snapshot",
+            Some(_) => "; its file is the one that made the snapshot: it does not give the same twice",
+            None => "",
+        };
+        let plugin = chain.plugin(operator);
+        told.push(format!("operator {} ({plugin}) {what}{why}; results from here on may differ", operator + 1));
+    }
+    told
 }

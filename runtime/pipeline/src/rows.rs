@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use tidegate_record::{Batch, Schema};
+use tidegate_sandbox::Halted;
 
 /// Records between two operators, each with the row of the entry it comes from.
 #[derive(Debug, Clone)]
@@ -38,6 +39,11 @@ impl Rows {
     /// The entry's row that `row` comes from.
     pub fn origin(&self, row: u32) -> u32 {
         self.origin.as_ref().map_or(row, |o| o[row as usize])
+    }
+
+    /// What halted a plugin, by the row of the entry.
+    pub fn halted(&self, halted: Halted) -> Halted {
+        Halted { row: halted.row.map(|row| self.origin(row)), ..halted }
     }
 
     /// Only the rows named (ascending).

@@ -2,6 +2,7 @@
 
 mod asked;
 mod commit;
+mod fallen;
 mod versions;
 
 use crate::ask::Asked;
@@ -9,10 +10,11 @@ use crate::entry::Entry;
 use crate::handle::State;
 use crate::mark::{self, Mark};
 use crate::merge::Merge;
-use crate::recover::Recovered;
+use crate::operator::Trouble;
 use crate::rows::Stamp;
-use crate::start::{Pipeline, StartError};
+use crate::start::{Pipeline, StartError, Stop};
 use crate::trouble;
+use fallen::Tried;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_record::{BATCH_BYTES_MAX, Batch, ROWS_MAX};
@@ -21,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long to rest where there seems to be something and nothing can be read: a quarantined block at the end.
 const REST: Duration = Duration::from_millis(50);
+
+/// A fault is logged at most so often, microseconds; each is in the dead letters.
+const FAULT_LOG_INTERVAL: i64 = 60_000_000;
 
 /// What passed since the last snapshot.
 struct Since {
@@ -53,6 +58,22 @@ pub(crate) struct Running {
     positions: Vec<Position>,
     mark: Mark,
     since: Since,
+    /// For each operator, when it was last tried again by itself, and how long that had taken.
+    tried: Vec<Option<Tried>>,
+    /// The first entry of the turn in hand.
+    first: Option<Entry>,
+    /// The boot clock when a fault was last logged.
+    logged: Option<i64>,
+}
+
+/// What the entries of a turn came to.
+struct Work {
+    commit: Commit,
+    outputs: Vec<(Arc<Batch>, Stamp)>,
+    records: u64,
+    trouble: Vec<(usize, Trouble)>,
+    /// The first fault, in a sentence.
+    fault: Option<String>,
 }
 
 /// What ended a rest.
@@ -65,21 +86,47 @@ enum Woken {
 }
 
 impl Running {
-    pub fn new(
-        pipeline: Pipeline,
-        session: Session,
-        inputs: Vec<Partition>,
-        merge: Merge,
-        recovered: Recovered,
-    ) -> Self {
-        let Recovered { positions, mark, has_snapshot } = recovered;
-        let since = Since { arrival: None, bytes: 0, force: !has_snapshot };
-        let labels = trouble::Counters::new(&pipeline.options.name);
-        Running { pipeline, labels, inputs, merge, session, positions, mark, since }
+    /// Before it has recovered.
+    pub fn new(pipeline: Pipeline, session: Session, inputs: Vec<Partition>) -> Self {
+        Running {
+            labels: trouble::Counters::new(&pipeline.options.name),
+            tried: vec![None; pipeline.options.operators.len()],
+            merge: Merge::new(pipeline.store.clone(), &session, Vec::new()),
+            pipeline,
+            session,
+            inputs,
+            positions: Vec::new(),
+            mark: Mark::default(),
+            since: Since { arrival: None, bytes: 0, force: true },
+            first: None,
+            logged: None,
+        }
     }
 
-    /// Reads until `drain` is cancelled and everything there is has been processed.
+    /// Recovers, then reads until `drain` is cancelled and everything there is has been processed.
     pub async fn run(&mut self, drain: &CancellationToken) -> Result<(), StartError> {
+        let mut recovered = self.recover();
+        loop {
+            let (stop, replaying) = match recovered {
+                Ok(()) => match self.work(drain).await {
+                    Ok(()) => return Ok(()),
+                    Err(stop) => (stop, false),
+                },
+                Err(stop) => (stop, true),
+            };
+            let fallen = match stop {
+                Stop::Failed(error) => return Err(error),
+                Stop::Fell(fallen) => *fallen,
+            };
+            match self.fell(&fallen, replaying, drain).await? {
+                Some(again) => recovered = again,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The loop, until there is no more or an operator halts.
+    async fn work(&mut self, drain: &CancellationToken) -> Result<(), Stop> {
         if self.since.force {
             // Recovery needs a place to replay from, before the first checkpoint is due.
             let commit = self.checkpoint(Commit::by(&self.session))?;
@@ -87,12 +134,18 @@ impl Running {
                 return Ok(());
             }
         }
-        self.pipeline.handle.update(|s| s.state = State::Running);
+        self.pipeline.handle.update(|s| {
+            s.state = State::Running;
+            s.reason = None;
+        });
         let mut woken = false;
         loop {
             if let Some(asked) = self.pipeline.asks.now()
                 && self.asked(asked, drain).await? == Sent::Abandoned
             {
+                return Ok(());
+            }
+            if self.try_again(drain).await? == Sent::Abandoned {
                 return Ok(());
             }
             let draining = drain.is_cancelled();
@@ -152,58 +205,50 @@ impl Running {
     }
 
     /// Processes up to a batch's worth of entries and commits.
-    async fn turn(&mut self, drain: &CancellationToken) -> Result<Turn, StartError> {
+    async fn turn(&mut self, drain: &CancellationToken) -> Result<Turn, Stop> {
         let (mut rows, mut bytes, began) = (0, 0, self.pipeline.clock.boot());
-        let (mut outputs, mut commit) = (Vec::new(), Commit::by(&self.session));
+        let (commit, outputs) = (Commit::by(&self.session), Vec::new());
+        let mut work = Work { commit, outputs, records: 0, trouble: Vec::new(), fault: None };
+        self.first = None;
         while rows < ROWS_MAX && bytes < BATCH_BYTES_MAX {
             let Some(entry) = self.merge.next()? else { break };
+            self.first.get_or_insert_with(|| entry.clone());
             rows += entry.batch.rows().max(1);
             bytes += entry.batch.memory_bytes();
-            self.entry(&entry, &mut commit, &mut outputs)?;
+            self.entry(&entry, &mut work)?;
         }
         if rows == 0 {
             return Ok(Turn::Nothing);
         }
+        self.mark.counts = self.pipeline.chain.counts().to_vec();
+        self.mark.digests = self.pipeline.chain.digests();
+        self.tell(&work);
+        let Work { mut commit, outputs, .. } = work;
         commit.reads = self.reads();
         for (append, times) in commit::appends(&self.pipeline.options.to, &outputs) {
             commit.append(append, times);
         }
-        let out: usize = outputs.iter().map(|(batch, _)| batch.rows()).sum();
-        self.labels.sent(out as u64);
-        self.mark.counts = self.pipeline.chain.counts().to_vec();
-        let newest = self.pipeline.chain.newest();
         let worked = (self.pipeline.clock.boot() - began).max(0) as u64;
         self.labels.worked(worked);
-        self.pipeline.handle.update(|s| {
-            s.records_out += out as u64;
-            s.work_us += worked;
-            s.newest_event_time = newest;
-        });
+        self.pipeline.handle.update(|s| s.work_us += worked);
         let commit = if self.checkpoint_due() { self.checkpoint(commit)? } else { commit };
         Ok(match self.send(commit, drain).await? {
-            Sent::Taken => Turn::Worked,
+            Sent::Taken => {
+                self.first = None;
+                Turn::Worked
+            }
             Sent::Abandoned => Turn::Abandoned,
         })
     }
 
     /// Takes one entry through the operators.
-    fn entry(
-        &mut self,
-        entry: &Entry,
-        commit: &mut Commit,
-        outputs: &mut Vec<(Arc<Batch>, Stamp)>,
-    ) -> Result<(), StartError> {
-        let nothing = mark::Verdicts::default();
-        let outcome = self.pipeline.chain.process(entry, &nothing).map_err(StartError::halted)?;
+    fn entry(&mut self, entry: &Entry, work: &mut Work) -> Result<(), Stop> {
+        let outcome = self.pipeline.chain.process(entry, &mark::Verdicts::default())?;
         self.positions[entry.input] = entry.next;
         let arrival = entry.run.arrival;
         self.since.arrival.get_or_insert(arrival);
         self.since.bytes += entry.batch.memory_bytes() as u64;
-        self.labels.received(entry.batch.rows() as u64);
-        self.pipeline.handle.update(|s| {
-            s.records_in += entry.batch.rows() as u64;
-            s.arrival = arrival;
-        });
+        work.records += entry.batch.rows() as u64;
         for (operator, trouble) in outcome.trouble {
             if let Some(verdict) = trouble.verdict() {
                 self.mark.verdicts.note(entry, operator, verdict);
@@ -213,18 +258,47 @@ impl Running {
                 partition: self.merge.partition(entry.input),
                 entry,
                 plugin: self.pipeline.chain.plugin(operator),
+                operator,
+                held: self.pipeline.chain.held(operator).map(|held| &held.shown),
                 wall: self.pipeline.clock.wall(),
             };
-            report.note(&trouble, commit);
-            self.labels.trouble(&trouble);
-            self.pipeline.handle.update(|s| trouble::count(s, &trouble));
+            report.note(&trouble, &mut work.commit);
+            work.fault = work.fault.take().or_else(|| report.first(&trouble));
+            work.trouble.push((operator, trouble));
         }
-        outputs.extend(outcome.batches.into_iter().filter(|(batch, _)| batch.rows() > 0));
+        work.outputs.extend(outcome.batches.into_iter().filter(|(batch, _)| batch.rows() > 0));
         let options = &self.pipeline.options;
         let interval = i64::try_from(options.checkpoint_interval.as_micros()).unwrap_or(i64::MAX);
         self.since.force |= self.since.arrival.is_some_and(|then| arrival.saturating_sub(then) >= interval)
             || self.since.bytes >= options.checkpoint_bytes;
+        self.pipeline.handle.update(|s| s.arrival = arrival);
         Ok(())
+    }
+
+    /// Status, metrics and the log, of a turn that came to its end.
+    fn tell(&mut self, work: &Work) {
+        let out: usize = work.outputs.iter().map(|(batch, _)| batch.rows()).sum();
+        self.labels.received(work.records);
+        self.labels.sent(out as u64);
+        work.trouble.iter().for_each(|(_, trouble)| self.labels.trouble(trouble));
+        let newest = self.pipeline.chain.newest();
+        self.pipeline.handle.update(|s| {
+            s.records_in += work.records;
+            s.records_out += out as u64;
+            s.newest_event_time = newest;
+            work.trouble.iter().for_each(|(operator, trouble)| trouble::count(s, *operator, trouble));
+            if work.fault.is_some() {
+                s.last_fault.clone_from(&work.fault);
+            }
+        });
+        let now = self.pipeline.clock.boot();
+        if let Some(fault) = &work.fault
+            && self.logged.is_none_or(|then| now.saturating_sub(then) >= FAULT_LOG_INTERVAL)
+        {
+            self.logged = Some(now);
+            let (producer, faults) = (&*self.pipeline.producer, self.pipeline.handle.status().faults);
+            tracing::warn!(producer, faults, "a plugin faulted: {fault}");
+        }
     }
 
     fn reads(&self) -> Vec<(Partition, Position)> {

@@ -12,6 +12,7 @@ mod tests;
 
 pub use report::{Bounds, ShadowReport, ShadowState, Verdict};
 
+use crate::digest::Digest;
 use crate::entry::Era;
 use crate::operator::{Context, Operator, SavedOperator, Trouble};
 use crate::rows::Rows;
@@ -152,7 +153,8 @@ impl Shadow {
         let a_result_a_row = matches!(operator.runner().plugin().kind(), Kind::Filter | Kind::Detect);
         while let Ok(Fed { rows, arrival, wall, era, live, live_faults, live_ns, bytes: taken }) = fed.recv() {
             let (records, began) = (rows.batch.rows(), time_ns(&mut *operator));
-            let mut context = Context { arrival, wall, era, verdict: None, trouble: Trouble::default() };
+            let (trouble, digest) = (Trouble::default(), Digest::default());
+            let mut context = Context { arrival, wall, era, verdict: None, trouble, digest };
             let made = operator.process(rows, &mut context);
             bytes.fetch_sub(taken, Relaxed);
             let made = match made {

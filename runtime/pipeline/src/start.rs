@@ -5,14 +5,12 @@ use crate::ask::Asks;
 use crate::chain::{BuildError, Chain};
 use crate::handle::{Handle, State};
 use crate::handover::Recipe;
-use crate::merge::Merge;
-use crate::recover::recover;
+use crate::quarantine::Fallen;
 use crate::run::Running;
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tidegate_record::{Clock, Schema};
-use tidegate_sandbox::Halted;
 use tidegate_store::{Error, Store};
 use tokio::runtime::Handle as Tokio;
 use tokio_util::sync::CancellationToken;
@@ -40,9 +38,6 @@ pub enum StartError {
     /// What it saved cannot be gone on from.
     #[error("{0}")]
     Saved(String),
-    /// A plugin is in quarantine.
-    #[error("{0}")]
-    Halted(String),
 }
 
 impl StartError {
@@ -56,8 +51,26 @@ impl StartError {
         let operator = operator + 1;
         StartError::Saved(format!("operator {operator} ({plugin}) does not go on from its saved state: {why}"))
     }
-    pub(crate) fn halted(halted: Halted) -> Self {
-        StartError::Halted(halted.to_string())
+}
+
+/// What ends the work of a pipeline, for now or for good.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// For good.
+    Failed(StartError),
+    /// An operator halted: its plugin is in quarantine.
+    Fell(Box<Fallen>),
+}
+
+impl From<Box<Fallen>> for Stop {
+    fn from(fallen: Box<Fallen>) -> Self {
+        Stop::Fell(fallen)
+    }
+}
+
+impl<E: Into<StartError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Stop::Failed(error.into())
     }
 }
 
@@ -98,7 +111,7 @@ impl Pipeline {
         let handle = self.handle.clone();
         let producer = self.producer.clone();
         // Nothing of it is used after a panic but the handle.
-        let work = AssertUnwindSafe(async move { self.begin()?.run(drain).await });
+        let work = AssertUnwindSafe(async move { self.attach()?.run(drain).await });
         let reason = match work.catch_unwind().await {
             Ok(Ok(())) => return handle.update(|s| s.state = State::Stopped),
             Ok(Err(error)) => error.to_string(),
@@ -111,19 +124,13 @@ impl Pipeline {
         });
     }
 
-    pub(crate) fn begin(mut self) -> Result<Running, StartError> {
+    /// Begins a session. What is read is found out by [`Running::recover`].
+    pub(crate) fn attach(self) -> Result<Running, StartError> {
         let session = self.store.attach(&self.producer)?;
         let mut inputs = Vec::new();
         for stream in &self.options.from {
             inputs.extend(self.store.assigned(stream)?);
         }
-        let recovered = recover(&session, &self.store, &inputs, &mut self.chain, &self.handle)?;
-        let merge = Merge::new(
-            self.store.clone(),
-            &session,
-            inputs.iter().cloned().zip(recovered.positions.iter().copied()).collect(),
-        );
-        tracing::info!(pipeline = &*self.options.name, replayed = self.handle.status().replayed, "pipeline begins");
-        Ok(Running::new(self, session, inputs, merge, recovered))
+        Ok(Running::new(self, session, inputs))
     }
 }

@@ -55,8 +55,8 @@ impl Trial {
         self.given += rows;
         let run = Run { commit: 1, arrival, wall: arrival, trusted: true, stamped: None, rows: rows as u32 };
         let (at, next) = (Position(first), Position(self.given));
-        let outcome =
-            self.chain.process(&Entry { input: 0, first: at, next, run, era: None, batch }, &Verdicts::default())?;
+        let entry = Entry { input: 0, first: at, next, run, era: None, batch };
+        let outcome = self.chain.process(&entry, &Verdicts::default()).map_err(|fallen| fallen.halted)?;
         // The records brought their times: there is no clock to cut them by.
         let made = outcome.batches.into_iter().map(|(batch, _)| batch).next();
         let row = |row: u32| first + u64::from(row);
@@ -79,10 +79,12 @@ impl Trial {
 
     /// Goes on as after a restart: new instances, with the states the old ones saved. The error is a sentence.
     pub fn restart(&mut self) -> Result<(), String> {
-        let saved = self.chain.save().map_err(|halted| halted.to_string())?;
-        let counts = self.chain.counts().to_vec();
+        let saved = self.chain.save().map_err(|fallen| fallen.halted.to_string())?;
+        let (counts, digests) = (self.chain.counts().to_vec(), self.chain.digests());
         let mut chain = Chain::build(&self.options, &self.input).map_err(|error| error.to_string())?;
-        chain.restore(saved, counts).map_err(|(operator, error)| format!("operator {}: {error}", operator + 1))?;
+        chain
+            .restore(saved, counts, &digests)
+            .map_err(|(operator, error)| format!("operator {}: {error}", operator + 1))?;
         self.chain = chain;
         Ok(())
     }

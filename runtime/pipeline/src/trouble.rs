@@ -1,5 +1,6 @@
 //! What could not be done with a record, as dead letters, ledger entries and counts.
 
+use crate::Quarantined;
 use crate::entry::Entry;
 use crate::handle::Status;
 use crate::operator::Trouble;
@@ -20,6 +21,10 @@ pub(crate) struct Report<'a> {
     pub partition: &'a Partition,
     pub entry: &'a Entry,
     pub plugin: String,
+    /// Which operator, from 0.
+    pub operator: usize,
+    /// The quarantine it is in.
+    pub held: Option<&'a Quarantined>,
     /// When it is noted.
     pub wall: Wall,
 }
@@ -31,7 +36,12 @@ impl Report<'_> {
         self.loss(LossReason::Fault, &trouble.overflow, commit);
         let faulted: Vec<u32> = trouble.rows.iter().map(|(_, origin, _)| *origin).collect();
         self.loss(LossReason::Fault, &faulted, commit);
+        self.loss(LossReason::Fault, &trouble.aside, commit);
         let mut letters = Letters::new(self);
+        if let Some(held) = self.held {
+            let reason = held.sentence();
+            trouble.aside.iter().for_each(|row| letters.row("quarantine", *row, &reason, &self.plugin));
+        }
         for row in &trouble.overflow {
             letters.row("keys", *row, "this device is beyond max_keys: raise it, or mend the device ids", "");
         }
@@ -43,6 +53,18 @@ impl Report<'_> {
             letters.window(&reason, &self.plugin);
         }
         letters.finish().for_each(|append| commit.append(append, Times::set(self.wall)));
+    }
+
+    /// The first fault in a sentence that names plugin, version, operator, device and offset.
+    pub fn first(&self, trouble: &Trouble) -> Option<String> {
+        let operator = self.operator + 1;
+        if let Some((_, origin, fault)) = trouble.rows.first() {
+            let at = self.entry.first.0 + u64::from(*origin);
+            let device = self.entry.batch.device(*origin as usize);
+            return Some(format!("operator {operator}, {}@{at} (device {device}): {fault}", self.partition));
+        }
+        let (_, device, start, fault) = trouble.windows.first()?;
+        Some(format!("operator {operator}, the window of {device} from {start} us on: {fault}"))
     }
 
     fn loss(&self, reason: LossReason, rows: &[u32], commit: &mut Commit) {
@@ -121,10 +143,13 @@ impl<'a> Letters<'a> {
 }
 
 /// Adds to the status.
-pub(crate) fn count(status: &mut Status, trouble: &Trouble) {
+pub(crate) fn count(status: &mut Status, operator: usize, trouble: &Trouble) {
     status.late += trouble.late.len() as u64;
     status.overflow += trouble.overflow.len() as u64;
     status.faults += (trouble.rows.len() + trouble.windows.len()) as u64;
+    let held = trouble.aside.len() + trouble.passed;
+    let shown = status.quarantined.iter_mut().find(|shown| shown.operator == operator + 1 && held > 0);
+    shown.into_iter().for_each(|shown| shown.records += held as u64);
 }
 
 /// The pipeline's metrics.
@@ -134,6 +159,10 @@ pub(crate) struct Counters {
     late: metrics::Counter,
     faults: metrics::Counter,
     work_us: metrics::Counter,
+    aside: metrics::Counter,
+    passed: metrics::Counter,
+    quarantined: metrics::Gauge,
+    diverged: metrics::Counter,
 }
 
 impl Counters {
@@ -144,7 +173,11 @@ impl Counters {
             sent: metrics::counter!("tidegate_pipeline_records_sent_total", "pipeline" => name.clone()),
             late: metrics::counter!("tidegate_pipeline_records_late_total", "pipeline" => name.clone()),
             faults: metrics::counter!("tidegate_pipeline_faults_total", "pipeline" => name.clone()),
-            work_us: metrics::counter!("tidegate_pipeline_work_us_total", "pipeline" => name),
+            work_us: metrics::counter!("tidegate_pipeline_work_us_total", "pipeline" => name.clone()),
+            aside: metrics::counter!("tidegate_pipeline_records_set_aside_total", "pipeline" => name.clone()),
+            passed: metrics::counter!("tidegate_pipeline_records_bypassed_total", "pipeline" => name.clone()),
+            quarantined: metrics::gauge!("tidegate_pipeline_operators_quarantined", "pipeline" => name.clone()),
+            diverged: metrics::counter!("tidegate_pipeline_replays_diverged_total", "pipeline" => name),
         }
     }
 
@@ -160,8 +193,18 @@ impl Counters {
         self.sent.increment(records);
     }
 
+    pub fn quarantined(&self, operators: usize) {
+        self.quarantined.set(operators as f64);
+    }
+
+    pub fn diverged(&self, operators: usize) {
+        self.diverged.increment(operators as u64);
+    }
+
     pub fn trouble(&self, trouble: &Trouble) {
         self.late.increment(trouble.late.len() as u64);
+        self.aside.increment(trouble.aside.len() as u64);
+        self.passed.increment(trouble.passed as u64);
         self.faults.increment((trouble.rows.len() + trouble.windows.len() + trouble.overflow.len()) as u64);
     }
 }

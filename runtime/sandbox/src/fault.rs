@@ -1,7 +1,7 @@
 //! Why a plugin call failed.
 
 use crate::Bound;
-use crate::limits::TEXT_BYTES_MAX;
+use crate::limits::{STORM_FAULTS, STORM_SHARE, TEXT_BYTES_MAX};
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::{Trap, WasmBacktrace};
@@ -71,13 +71,17 @@ pub struct RowFault {
     pub fault: Fault,
 }
 
-/// The plugin is quarantined: what it would still do is not worth the attempt. The pipeline stops and says so.
+/// The plugin is quarantined: what it would still do is not worth the attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("plugin quarantined after {calls} faulted calls in a row, last: {last}")]
+#[error("plugin quarantined after {}, last: {last}", self.after())]
 pub struct Halted {
     /// Faulted calls in a row.
     pub calls: u32,
-    /// The last of them.
+    /// More than its share of all records faulted, if not in a row.
+    pub storm: bool,
+    /// The row of the input batch that the last call faulted on, or its first; `None` where it was about no row.
+    pub row: Option<u32>,
+    /// The last fault.
     pub last: Fault,
     /// The slot it was about, where it was about one.
     pub slot: Option<u32>,
@@ -90,6 +94,14 @@ impl Halted {
             self.last.message = bounded(format!("device {device:?}: {}", self.last.message));
         }
         self
+    }
+
+    /// How it came to that.
+    pub fn after(&self) -> String {
+        match self.storm {
+            false => format!("{} faulted calls in a row", self.calls),
+            true => format!("more than one record in {STORM_SHARE} faulted, over {STORM_FAULTS} faults"),
+        }
     }
 }
 

@@ -8,6 +8,12 @@ use std::time::Duration;
 /// Most bytes of a fault's or finding's text that is kept.
 pub const TEXT_BYTES_MAX: usize = 512;
 
+/// A plugin is quarantined as well where more than one record in so many faults, ...
+pub const STORM_SHARE: u32 = 10;
+
+/// ... until so many are over that share. Each costs a new instance and a probe, some 0.1 ms: a tenth of a second in all.
+pub const STORM_FAULTS: u32 = 1000;
+
 /// Bounds of a plugin and each of its instances. The defaults are those of the configuration's `[plugins]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -37,6 +37,8 @@ pub struct Runner {
     /// Slots saved since a handover began, where one did.
     touched: Option<Vec<bool>>,
     faults_in_row: u32,
+    /// Rises by [`STORM_SHARE`](crate::limits::STORM_SHARE) with every item at fault, falls by one with every other.
+    storm: u32,
     /// Most items a call gets: fewer after calls that ran out of time or memory without any item being at fault.
     items_max: usize,
     recycle_bytes: usize,
@@ -59,6 +61,7 @@ impl Runner {
             journal: Journal::default(),
             touched: None,
             faults_in_row: 0,
+            storm: 0,
             items_max: ROWS_MAX,
             arrival: Arrival::default(),
             logger: Logger::new(&limits.log),

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tidegate::author::{self, Cases, Lang};
 use tidegate_pipeline::{OperatorOptions, Trial, WindowOptions};
 use tidegate_record::{Batch, BatchBuilder, Field, Scalar, Schema, Values};
-use tidegate_sandbox::{Limits, Plugin};
+use tidegate_sandbox::Plugin;
 
 /// Readings a fixture has.
 const READINGS: usize = 3000;
@@ -145,12 +145,10 @@ fn made(plugin: &Arc<Plugin>, params: &str, limits: &Limits, batch: &Batch, cuts
     let windows =
         WindowOptions { size: 10_000_000, lateness: 1_000_000, idle: Duration::from_secs(3600).as_micros() as i64 };
     let operator = OperatorOptions {
-        plugin: plugin.clone(),
         params: params.into(),
         limits: limits.clone(),
         window: (plugin.kind().word() == "aggregate").then_some(windows),
-        keep: None,
-        max_keys: 100,
+        ..OperatorOptions::of(plugin.clone())
     };
     let mut trial = Trial::new(vec![operator], batch.schema()).unwrap();
     let (mut made, mut faults, mut late) = (Vec::new(), Vec::new(), 0);

@@ -51,7 +51,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub fn new(plugin: Arc<Plugin>, params: &str, window: Option<WindowOptions>) -> Bench {
         let limits = Limits { call_time: Duration::from_millis(50), ..Limits::default() };
-        let operator = OperatorOptions { plugin, params: params.into(), limits, window, keep: None, max_keys: 1 << 20 };
+        let operator =
+            OperatorOptions { params: params.into(), limits, window, max_keys: 1 << 20, ..OperatorOptions::of(plugin) };
         let options = PipelineOptions {
             name: "p".into(),
             from: vec!["in".into()],

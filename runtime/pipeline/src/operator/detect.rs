@@ -54,6 +54,11 @@ impl Operator for Detect {
         let score =
             |runner: &mut Runner, input: Input<'_>| runner.score(input).map(|found| (found.findings, found.faults));
         let (rows, findings) = self.keyed.call(rows, context, score)?;
+        for Finding { row, score, severity, reason } in &findings {
+            context.digest.number(u64::from(*row) << 8 | u64::from(*severity));
+            context.digest.number(score.to_bits());
+            context.digest.bytes(reason.as_bytes());
+        }
         Ok(self.beside(&rows, &findings))
     }
 

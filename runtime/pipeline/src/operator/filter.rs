@@ -34,6 +34,7 @@ impl Operator for Filter {
         }
         let keep = |runner: &mut Runner, input: Input<'_>| runner.keep(input).map(|kept| (kept.keep, kept.faults));
         let (rows, kept) = self.keyed.call(rows, context, keep)?;
+        context.digest.bytes(&kept);
         if kept.iter().all(|&k| k == 1) {
             return Ok(rows);
         }
@@ -47,6 +48,10 @@ impl Operator for Filter {
 
     fn slots(&self) -> Vec<u32> {
         self.keyed.slots()
+    }
+
+    fn pass(&self, rows: Rows) -> Option<Rows> {
+        Some(rows)
     }
 
     fn save(&mut self) -> Result<SavedOperator, Halted> {

@@ -4,7 +4,7 @@ use super::{Context, RestoreError, SavedOperator};
 use crate::keys::{Keys, NO_KEY};
 use crate::rows::Rows;
 use tidegate_record::Blobs;
-use tidegate_sandbox::{Halted, Input, RowFault, Runner};
+use tidegate_sandbox::{Halted, Input, Kind, RowFault, Runner};
 
 /// A runner and the devices it has slots for.
 pub(super) struct Keyed {
@@ -16,6 +16,11 @@ impl Keyed {
     /// No devices yet, and room for `max_keys`.
     pub fn new(runner: Runner, max_keys: usize) -> Self {
         Keyed { keys: Keys::new(max_keys), runner }
+    }
+
+    /// What its plugin is.
+    pub fn kind(&self) -> Kind {
+        self.runner.plugin().kind()
     }
 
     /// Name and version.
@@ -35,7 +40,7 @@ impl Keyed {
         self.runner.at(context.told());
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);
         let called = call(&mut self.runner, Input { batch: &rows.batch, slots: slots.as_deref(), skip });
-        let (made, faults) = called.map_err(|halted| halted.named(|slot| self.keys.named(slot)))?;
+        let (made, faults) = called.map_err(|halted| rows.halted(halted.named(|slot| self.keys.named(slot))))?;
         context.trouble.rows.extend(faults.into_iter().map(|f| (f.row, rows.origin(f.row), f.fault)));
         Ok((rows, made))
     }

@@ -73,6 +73,8 @@ impl Transform {
             }
             None => None,
         };
+        context.digest.numbers(&table.origin);
+        table.columns.iter().for_each(|column| context.digest.column(column));
         let mut taken = rows.take(&table.origin);
         let input = taken.batch.columns();
         let columns = self.columns.iter().map(|from| match from {
@@ -175,6 +177,22 @@ impl Operator for Transform {
 
     fn slots(&self) -> Vec<u32> {
         self.keyed.slots()
+    }
+
+    /// The record's own fields go on, and what the plugin would emit is null. A frame is no record.
+    fn pass(&self, rows: Rows) -> Option<Rows> {
+        if self.keyed.kind() == Kind::Codec {
+            return None;
+        }
+        let (batch, count) = (&rows.batch, rows.batch.rows());
+        let columns = self.columns.iter().zip(self.schema.fields()).map(|(from, field)| match from {
+            From::Input(at) => batch.columns()[*at].clone(),
+            From::Emitted(_) => Column::nulls(field.scalar, count),
+        });
+        let batch = batch.with_columns(self.schema.clone(), columns.collect());
+        let batch =
+            batch.unwrap_or_else(|error| unreachable!("every field has a column as long as the batch: {error}"));
+        Some(Rows { batch: Arc::new(batch), ..rows })
     }
 
     fn save(&mut self) -> Result<SavedOperator, Halted> {

@@ -36,7 +36,7 @@ impl Window {
         let skip = context.verdict.map_or(&[][..], |v| &v.rows);
         let faults = if assigned.late.is_empty() && assigned.overflow.is_empty() {
             let input = Input { batch: &rows.batch, slots: Some(&assigned.slots), skip };
-            let faults = self.runner.update(input)?;
+            let faults = self.runner.update(input).map_err(|halted| rows.halted(halted))?;
             faults.into_iter().map(|f| (f.row, rows.origin(f.row), f.fault)).collect::<Vec<_>>()
         } else {
             let kept: Vec<u32> = (0u32..).zip(&assigned.slots).filter(|(_, s)| **s != NO_KEY).map(|(r, _)| r).collect();
@@ -45,7 +45,8 @@ impl Window {
             if kept.is_empty() {
                 Vec::new()
             } else {
-                let faults = self.runner.update(Input { batch: &taken.batch, slots: Some(&slots), skip })?;
+                let input = Input { batch: &taken.batch, slots: Some(&slots), skip };
+                let faults = self.runner.update(input).map_err(|halted| taken.halted(halted))?;
                 faults.into_iter().map(|f| (f.row, taken.origin(f.row), f.fault)).collect()
             }
         };
@@ -63,7 +64,8 @@ impl Window {
         let spans = asked.iter().map(|&index| &closed[index as usize]);
         let spans: Vec<PluginWindow> =
             spans.map(|c| PluginWindow { slot: c.slot, start: c.start, end: c.end }).collect();
-        let finished = self.runner.finish(&spans)?;
+        // It counts windows there, not rows.
+        let finished = self.runner.finish(&spans).map_err(|halted| Halted { row: None, ..halted })?;
         let slots: Vec<u32> = closed.iter().map(|c| c.slot).collect();
         self.runner.release(&slots)?;
         self.windows.free(closed);
@@ -76,6 +78,7 @@ impl Window {
         }
         let whole = good.len() == asked.len();
         let columns = if whole { finished.columns } else { finished.columns.iter().map(|c| c.take(&good)).collect() };
+        columns.iter().for_each(|column| context.digest.column(column));
         let good: Vec<&Closed> = good.iter().map(|&g| &closed[asked[g as usize] as usize]).collect();
         Ok(self.results(rows, &good, columns))
     }

@@ -2,17 +2,13 @@
 
 use super::{Running, Sent};
 use crate::ask::{Answer, Ask, Asked};
-use crate::start::StartError;
+use crate::start::Stop;
 use tidegate_store::Commit;
 use tokio_util::sync::CancellationToken;
 
 impl Running {
     /// Does between two turns what was asked, and answers when that is taken in.
-    pub(super) async fn asked(
-        &mut self,
-        Asked { ask, reply }: Asked,
-        drain: &CancellationToken,
-    ) -> Result<Sent, StartError> {
+    pub(super) async fn asked(&mut self, Asked { ask, reply }: Asked, drain: &CancellationToken) -> Result<Sent, Stop> {
         let mut commit = Commit::by(&self.session);
         let answer = match self.serve(&ask, &mut commit)? {
             Ok(answer) => answer,
@@ -30,14 +26,15 @@ impl Running {
 
     /// Does what was asked to the operators and notes it in the commit, which brings the read positions to where they
     /// stand. The inner error is a sentence, and nothing was done.
-    pub(super) fn serve(&mut self, ask: &Ask, commit: &mut Commit) -> Result<Result<Answer, String>, StartError> {
+    pub(super) fn serve(&mut self, ask: &Ask, commit: &mut Commit) -> Result<Result<Answer, String>, Stop> {
         match *ask {
             Ask::HandOver { operator, ref to } => Ok(self.hand_over(operator, to)),
             Ask::Swap { operator, ref to } => self.swap(operator, to, commit),
             Ask::Shadow { operator, ref shadow } => Ok(self.shadow(operator, shadow.as_ref())),
-            Ask::Release { operator } => Ok(self.operator(operator).and_then(|_| {
-                Err(format!("operator {operator} of pipeline {} is not in quarantine", self.pipeline.options.name))
-            })),
+            Ask::Release { operator } => match self.operator(operator) {
+                Ok(index) => self.release(index, commit),
+                Err(reason) => Ok(Err(reason)),
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use crate::ask::{Answer, Asked, Reply};
 use crate::handle::State;
 use crate::mark::{self, Checkpoint, VERDICTS_MAX};
 use crate::rows::Stamp;
-use crate::start::StartError;
+use crate::start::Stop;
 use std::sync::Arc;
 use tidegate_record::{BATCH_BYTES_MAX, Batch, ROWS_MAX, Times};
 use tidegate_store::{Append, Commit, Refusal, Snapshot};
@@ -17,12 +17,14 @@ impl Running {
     }
 
     /// Adds a snapshot of everything as it is now to a commit that brings the read positions here.
-    pub(super) fn checkpoint(&mut self, mut commit: Commit) -> Result<Commit, StartError> {
+    pub(super) fn checkpoint(&mut self, mut commit: Commit) -> Result<Commit, Stop> {
         let chain = &mut self.pipeline.chain;
         let checkpoint = Checkpoint {
             fingerprint: chain.fingerprint(),
             counts: chain.counts().to_vec(),
-            operators: chain.save().map_err(StartError::halted)?,
+            operators: chain.save()?,
+            digests: chain.digests(),
+            notes: chain.notes(),
         };
         commit.reads = self.reads();
         commit.snapshot = Some(Snapshot { at: self.reads(), bytes: mark::encode(&checkpoint) });
@@ -34,7 +36,7 @@ impl Running {
 
     /// Commits, waiting while the output stream is full. A drain does not wait: what was not taken is worked up again
     /// after the next start.
-    pub(super) async fn send(&mut self, mut commit: Commit, drain: &CancellationToken) -> Result<Sent, StartError> {
+    pub(super) async fn send(&mut self, mut commit: Commit, drain: &CancellationToken) -> Result<Sent, Stop> {
         let mut answered = Vec::new();
         commit.state = Some(mark::encode(&self.mark));
         loop {
@@ -75,7 +77,7 @@ impl Running {
     }
 
     /// The last commit: a snapshot, so that the next start has nothing to replay; waits until it is durable.
-    pub(super) async fn stop(&mut self) -> Result<(), StartError> {
+    pub(super) async fn stop(&mut self) -> Result<(), Stop> {
         let mut commit = self.checkpoint(Commit::by(&self.session))?;
         commit.state = Some(mark::encode(&self.mark));
         commit.hurry = true;

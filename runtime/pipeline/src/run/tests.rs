@@ -5,7 +5,7 @@ mod versions;
 
 use super::*;
 use crate::chain::Chain;
-use crate::{Ask, Handle, OperatorOptions, PipelineOptions, WindowOptions};
+use crate::{Ask, Handle, OnQuarantine, OperatorOptions, PipelineOptions, WindowOptions};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ use std::time::Duration;
 use tidegate_record::{BatchBuilder, Field, ManualClock, Scalar, Schema, streams};
 use tidegate_sandbox::{Engine, EngineOptions, Limits};
 use tidegate_store::{Append, Hold, Keep, MemoryDisk, MemoryStore, Retention, Store, StreamSpec, Visibility, WhenFull};
+
+mod quarantine;
 
 const SECOND: i64 = 1_000_000;
 
@@ -28,7 +30,7 @@ fn operator(plugin: &str, params: &str, window: Option<WindowOptions>) -> Operat
     let engine = Engine::new(EngineOptions::default()).unwrap();
     let limits = Limits::default();
     let plugin = engine.load(&plugins().join(plugin), &limits).unwrap();
-    OperatorOptions { plugin, params: params.into(), limits, window, keep: None, max_keys: 100 }
+    OperatorOptions { params: params.into(), limits, window, max_keys: 100, ..OperatorOptions::of(plugin) }
 }
 
 /// threshold → 10 s window of stats.
@@ -69,7 +71,9 @@ impl Bench {
     fn begin(&self) -> Running {
         let (pipeline, _) =
             Pipeline::build(self.options(), &readings(), self.store.clone(), self.clock.clone()).unwrap();
-        pipeline.begin().unwrap()
+        let mut running = pipeline.attach().unwrap();
+        running.recover().unwrap();
+        running
     }
 
     fn turn(&self, running: &mut Running) -> bool {
@@ -318,7 +322,9 @@ fn a_store_that_is_closed_stops_the_pipeline_with_its_reason() {
     let mut running = bench.begin();
     bench.append(&[(1, 0, 20.0)]);
     bench.tokio.block_on(bench.store.close()).unwrap();
-    let error = bench.tokio.block_on(running.turn(&CancellationToken::new())).err().expect("a refusal");
+    let Err(Stop::Failed(error)) = bench.tokio.block_on(running.turn(&CancellationToken::new())) else {
+        panic!("no refusal")
+    };
     assert!(error.to_string().contains("clos"), "{error}");
 }
 
@@ -432,7 +438,10 @@ fn a_device_whose_state_is_over_its_limit_is_named() {
     let mut running = bench.begin();
     bench.append(&[(3, 0, 20.0)]);
     // The first commit carries a snapshot.
-    let stopped = bench.tokio.block_on(running.turn(&CancellationToken::new())).err().expect("a halt").to_string();
+    let Err(Stop::Fell(fallen)) = bench.tokio.block_on(running.turn(&CancellationToken::new())) else {
+        panic!("no halt")
+    };
+    let stopped = fallen.halted.to_string();
     assert!(stopped.contains("device \"d3\": its state takes "), "{stopped}");
     assert!(stopped.contains("more than state_slot_bytes (8) allows"), "{stopped}");
 }
@@ -442,7 +451,8 @@ fn every_operator_says_what_it_costs() {
     let bench = Bench::new(windowed());
     let built = Pipeline::build(bench.options(), &readings(), bench.store.clone(), bench.clock.clone());
     let (pipeline, handle) = built.unwrap();
-    let mut running = pipeline.begin().unwrap();
+    let mut running = pipeline.attach().unwrap();
+    running.recover().unwrap();
     bench.append(&[(1, 0, 5.0), (1, SECOND, 20.0), (2, SECOND, 30.0), (1, 60 * SECOND, 40.0)]);
     while bench.turn(&mut running) {}
     let costs = handle.costs();

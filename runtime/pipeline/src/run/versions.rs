@@ -4,7 +4,7 @@ use super::Running;
 use crate::ask::Answer;
 use crate::handover::Handover;
 use crate::shadow::Shadow;
-use crate::start::StartError;
+use crate::start::Stop;
 use tidegate_store::Commit;
 
 impl Running {
@@ -24,7 +24,7 @@ impl Running {
         operator: usize,
         to: &Handover,
         commit: &mut Commit,
-    ) -> Result<Result<Answer, String>, StartError> {
+    ) -> Result<Result<Answer, String>, Stop> {
         let index = match self.operator(operator) {
             Ok(index) => index,
             Err(reason) => return Ok(Err(reason)),
@@ -37,8 +37,10 @@ impl Running {
             Err(reason) => return Ok(Err(reason)),
         };
         swapped.gap_us = gap_us;
-        // It was compared with the version that is gone.
-        self.pipeline.chain.unshadow(index);
+        self.pipeline.chain.swapped(index);
+        self.pipeline.options.operators[index].plugin = self.pipeline.chain.operator(index).runner().plugin().clone();
+        self.mark.held = self.pipeline.chain.all_held();
+        self.show_held();
         self.pipeline.handle.meter(self.pipeline.chain.meters());
         // It may hold the outputs of a turn that waits for room.
         let in_hand = std::mem::replace(commit, Commit::by(&self.session));

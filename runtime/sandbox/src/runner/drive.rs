@@ -80,9 +80,13 @@ impl Runner {
         }
         let out = match outcome {
             Ok(out) => out,
-            Err(fault) => return self.faulted(fault).map(Err),
+            Err(fault) => {
+                let row = Some(range.start as u32);
+                return self.faulted_on(range, fault).map(Err).map_err(|halted| Halted { row, ..halted });
+            }
         };
         self.faults_in_row = 0;
+        self.storm = self.storm.saturating_sub(range.len() as u32);
         let memory_bytes = guest.memory_bytes();
         self.meters.memory(memory_bytes);
         self.guest = Some(guest);

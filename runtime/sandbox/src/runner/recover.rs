@@ -2,9 +2,11 @@
 
 use super::Runner;
 use crate::guest::Guest;
+use crate::limits::{STORM_FAULTS, STORM_SHARE};
 use crate::setup::Setup;
 use crate::wire::BlobsIn;
 use crate::{Bound, Fault, Halted, StateError, reply};
+use std::ops::Range;
 use tidegate_record::Blobs;
 
 /// Most slots saved or loaded in one call.
@@ -61,7 +63,7 @@ impl Runner {
                     let slot = Some(slots[0]).filter(|_| slots.len() == 1);
                     let last = self.faulted(fault).map_err(|halted| Halted { slot, ..halted })?;
                     if slot.is_some() {
-                        return Err(Halted { calls: self.faults_in_row, last, slot });
+                        return Err(Halted { slot, ..self.halted(last) });
                     }
                     slots_max = slots.len() / 2;
                 }
@@ -83,7 +85,7 @@ impl Runner {
                 "the states of all slots take {bytes} bytes, more than state_bytes ({max}): raise it, or lower max_keys"
             );
             let last = self.faulted(self.setup.too_much(Bound::State, &message))?;
-            return Err(Halted { calls: self.faults_in_row, last, slot: None });
+            return Err(self.halted(last));
         }
         let states = states.iter().flat_map(Blobs::iter);
         slots.iter().zip(states).for_each(|(&slot, state)| self.base.put(slot, state));
@@ -141,9 +143,7 @@ impl Runner {
                 Err(fault) => drop(self.faulted(fault)?),
             }
         }
-        attempt(self).or_else(|fault| {
-            self.faulted(fault).and_then(|last| Err(Halted { calls: self.faults_in_row, last, slot: None }))
-        })
+        attempt(self).or_else(|fault| self.faulted(fault).and_then(|last| Err(self.halted(last))))
     }
 
     /// A call faulted: its instance is lost. Too many in a row and the plugin is quarantined.
@@ -152,9 +152,25 @@ impl Runner {
         self.faults_in_row += 1;
         self.meters.faulted(&fault);
         match self.faults_in_row >= self.setup.limits.faults_max.max(1) {
-            true => Err(Halted { calls: self.faults_in_row, last: fault, slot: None }),
+            true => Err(self.halted(fault)),
             false => Ok(fault),
         }
+    }
+
+    /// The same of a call for some items: too large a share of single ones at fault, and the plugin is quarantined too.
+    pub(super) fn faulted_on(&mut self, items: Range<usize>, fault: Fault) -> Result<Fault, Halted> {
+        let fault = self.faulted(fault)?;
+        if items.len() == 1 {
+            self.storm += STORM_SHARE;
+        }
+        match self.storm > STORM_SHARE * STORM_FAULTS {
+            true => Err(Halted { storm: true, ..self.halted(fault) }),
+            false => Ok(fault),
+        }
+    }
+
+    fn halted(&self, last: Fault) -> Halted {
+        Halted { calls: self.faults_in_row, storm: false, row: None, slot: None, last }
     }
 }
 

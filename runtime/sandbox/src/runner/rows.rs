@@ -38,7 +38,8 @@ impl Runner {
             rejected.iter().for_each(|fault| some[fault.row as usize - range.start] = 0);
             faults.extend(rejected);
             if keep.is_empty() { keep = some } else { keep.extend_from_slice(&some) }
-        })?;
+        })
+        .map_err(|halted| taken.halted(halted))?;
         // Added up as bytes, of which 255 ones fit: many at a time.
         let kept = keep.chunks(255).map(|some| usize::from(some.iter().sum::<u8>())).sum();
         self.count(kept, &faults);
@@ -59,7 +60,8 @@ impl Runner {
                 scores.extend(some);
             }
             faults.extend(rejected);
-        })?;
+        })
+        .map_err(|halted| taken.halted(halted))?;
         self.count(findings.len(), &faults);
         if !scores.is_empty() {
             scores.resize(taken.job.batch.rows(), f64::NAN);
@@ -81,7 +83,8 @@ impl Runner {
             origin.extend(from.into_iter().map(|row| row + range.start as u32));
             columns.iter_mut().zip(&made).for_each(|(all, some)| all.extend(some));
             faults.extend(rejected);
-        })?;
+        })
+        .map_err(|halted| taken.halted(halted))?;
         self.count(origin.len(), &faults);
         origin.iter_mut().for_each(|row| *row = taken.row(*row));
         Ok(Table { origin, columns, faults: taken.faults(faults) })
@@ -98,7 +101,8 @@ impl Runner {
             },
         };
         let mut faults = Vec::new();
-        self.drive(&work, |range, outcome| faults.extend(parted(&range, outcome, || ()).1))?;
+        self.drive(&work, |range, outcome| faults.extend(parted(&range, outcome, || ()).1))
+            .map_err(|halted| taken.halted(halted))?;
         self.count(0, &faults);
         Ok(taken.faults(faults))
     }
@@ -127,6 +131,10 @@ impl Runner {
 impl Taken {
     fn row(&self, row: u32) -> u32 {
         self.origin.as_ref().map_or(row, |origin| origin[row as usize])
+    }
+
+    fn halted(&self, halted: Halted) -> Halted {
+        Halted { row: halted.row.map(|row| self.row(row)), ..halted }
     }
 
     fn faults(&self, mut faults: Vec<RowFault>) -> Vec<RowFault> {

@@ -48,12 +48,10 @@ struct Made {
 fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case, limits: &Limits) -> Result<Vec<String>, String> {
     let schema = cases.schema(case)?;
     let operator = OperatorOptions {
-        plugin: plugin.clone(),
         params: cases.params(case),
         limits: Limits { tables: cases.tables(case)?, ..limits.clone() },
         window: cases.window(case)?,
-        keep: None,
-        max_keys: 100_000,
+        ..OperatorOptions::of(plugin.clone())
     };
     let begin = || Trial::new(vec![operator.clone()], &schema);
     if let Some(places) = &case.refused {

@@ -4,11 +4,14 @@ use super::section::Section;
 use super::suggest::did_you_mean;
 use super::units::Size;
 use std::time::Duration;
+use tidegate_pipeline::OnQuarantine;
 use tidegate_record::valid_name;
 use tidegate_sandbox::{Grant, Grants, Kind};
 
 /// Most operators a pipeline may have.
 const OPERATORS_MAX: usize = 32;
+/// The policies for a plugin in quarantine.
+const POLICIES: [OnQuarantine; 3] = [OnQuarantine::Halt, OnQuarantine::Bypass, OnQuarantine::DeadLetter];
 /// Most streams a pipeline may read.
 const FROM_MAX: usize = 16;
 
@@ -46,6 +49,10 @@ pub struct OperatorConfig {
     pub keep: Option<Vec<String>>,
     /// Most devices with state; a new device beyond it goes to the dead letters.
     pub max_keys: usize,
+    /// What becomes of records when the plugin is in quarantine.
+    pub on_quarantine: OnQuarantine,
+    /// After how long it is tried again by itself.
+    pub release_after: Option<Duration>,
 }
 
 /// A tumbling window on event time.
@@ -129,7 +136,16 @@ fn operator(section: &mut Section<'_>) -> OperatorConfig {
             format!("{plugin:?} is no plugin name: it is a file name in plugins.dir without .wasm"),
         );
     }
-    OperatorConfig { kind, window, plugin, params_json, grants, keep, max_keys }
+    let on_quarantine = section.word("on_quarantine", "halt", &POLICIES.map(|policy| (policy.word(), policy)));
+    let release_after = section.opt_within("release_after", Duration::from_secs(1)..=7 * DAY);
+    if on_quarantine == OnQuarantine::Bypass && !matches!(kind, Kind::Filter | Kind::Transform) {
+        let problem = format!(
+            "\"bypass\" is for filter and transform: past a {kind} there is nothing that goes on; say \"halt\" or \
+             \"dead_letter\""
+        );
+        section.problem("on_quarantine", problem);
+    }
+    OperatorConfig { kind, window, plugin, params_json, grants, keep, max_keys, on_quarantine, release_after }
 }
 
 fn grants(section: &mut Section<'_>) -> Grants {

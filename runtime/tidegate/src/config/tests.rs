@@ -9,10 +9,11 @@ use toml::de::DeTable;
 const REFERENCE: &str = include_str!("../../../../config/gateway.toml");
 
 /// Options that have no default: the reference shows an example.
-const WITHOUT_DEFAULT: [&str; 27] = [
+const WITHOUT_DEFAULT: [&str; 28] = [
     "control.token_file",
     "pipelines.*.operators.codec",
     "pipelines.*.operators.keep",
+    "pipelines.*.operators.release_after",
     "pipelines.*.operators.transform",
     "sinks.*.bearer_token",
     "sinks.*.bearer_token_file",

@@ -3,7 +3,7 @@
 use super::{BEHIND, Reason, Seen, WATERMARK_LAG, about, since};
 use std::time::Duration;
 use tidegate_devices::State as SourceState;
-use tidegate_pipeline::State as PipelineState;
+use tidegate_pipeline::{OnQuarantine, State as PipelineState};
 use tidegate_sinks::forward::State as SinkState;
 
 pub(super) fn judge(seen: &Seen<'_>, reasons: &mut Vec<Reason>) {
@@ -39,7 +39,21 @@ fn pipeline(seen: &Seen<'_>, name: &str, status: &tidegate_pipeline::Status, rea
         PipelineState::Failed => reasons.push(Reason::not_ready(&component, format!("stopped: {reason}"))),
         PipelineState::Recovering => reasons.push(Reason::warning(&component, "recovering: it replays its input")),
         PipelineState::Waiting => reasons.push(Reason::warning(&component, format!("waits: {reason}"))),
+        PipelineState::Quarantined => {
+            let operator = status.quarantined.first().map_or(0, |held| held.operator);
+            let remedy = format!("it stands until `tidegate plugin release {name} {operator}`, or a restart");
+            reasons.push(Reason::not_ready(&component, format!("{reason}; {remedy}")));
+        }
         PipelineState::Running | PipelineState::Stopped => {}
+    }
+    for held in status.quarantined.iter().filter(|held| held.policy != OnQuarantine::Halt) {
+        let (sentence, operator, records) = (held.sentence(), held.operator, held.records);
+        let what = match held.policy {
+            OnQuarantine::Bypass => "passed by it",
+            _ => "went to the dead letters",
+        };
+        let remedy = format!("`tidegate plugin release {name} {operator}` puts it back");
+        reasons.push(Reason::warning(&component, format!("{sentence}; {records} records {what}; {remedy}")));
     }
     if let Some((records, age)) = behind(seen, &component) {
         let message = format!("behind its input: {records} records, the oldest since {}", about(age));

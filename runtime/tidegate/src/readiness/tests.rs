@@ -3,7 +3,7 @@ use crate::config;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tidegate_devices::State as SourceState;
-use tidegate_pipeline::State as PipelineState;
+use tidegate_pipeline::{OnQuarantine, State as PipelineState};
 use tidegate_sinks::forward::State as SinkState;
 use tidegate_store::{LossReason, Partition, PartitionHealth, Position, ReaderHealth};
 
@@ -304,6 +304,38 @@ fn a_pipeline_that_stopped_is_not_ready() {
         &["! pipeline/climate: waits: climate_1s is full"],
     );
     check(state(PipelineState::Recovering, None), &["! pipeline/climate: recovering: it replays its input"]);
+}
+
+#[test]
+fn a_plugin_in_quarantine_is_named_with_the_way_back() {
+    let held = tidegate_pipeline::Quarantined {
+        operator: 2,
+        plugin: "stats 1.0.0".into(),
+        policy: OnQuarantine::DeadLetter,
+        at: "readings/0@7".into(),
+        device: "d1".into(),
+        reason: "100 faulted calls in a row".into(),
+        release_at: None,
+        records: 3,
+    };
+    let sight = |held: &tidegate_pipeline::Quarantined, state| {
+        let (held, reason) = (held.clone(), held.sentence());
+        move |sight: &mut Sight| {
+            let status = &mut sight.pipelines[0].1;
+            (status.state, status.reason, status.quarantined) = (state, Some(reason), vec![held]);
+        }
+    };
+    let told = "operator 2 (stats 1.0.0) is in quarantine since readings/0@7 (device d1): 100 faulted calls in a row";
+    let release = "`tidegate plugin release climate 2`";
+    check(
+        sight(&held, PipelineState::Running),
+        &[&format!("! pipeline/climate: {told}; 3 records went to the dead letters; {release} puts it back")],
+    );
+    let halted = tidegate_pipeline::Quarantined { policy: OnQuarantine::Halt, ..held };
+    check(
+        sight(&halted, PipelineState::Quarantined),
+        &[&format!("✗ pipeline/climate: {told}; it stands until {release}, or a restart")],
+    );
 }
 
 #[test]

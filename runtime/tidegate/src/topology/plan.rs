@@ -127,8 +127,16 @@ fn load(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<O
         lateness: micros(window.lateness),
         idle: micros(window.idle),
     });
-    let (params, keep) = (operator.params_json.clone(), operator.keep.clone());
-    Ok(OperatorOptions { plugin, params, limits, window, keep, max_keys: operator.max_keys })
+    Ok(OperatorOptions {
+        plugin,
+        params: operator.params_json.clone(),
+        limits,
+        window,
+        keep: operator.keep.clone(),
+        max_keys: operator.max_keys,
+        on_quarantine: operator.on_quarantine,
+        release_after: operator.release_after,
+    })
 }
 
 /// The plugin an operator names, of its kind and granted what it is.

@@ -1,6 +1,7 @@
 //! Chains with the shipped transform and codec.
 
 use super::*;
+use crate::digest::Digest;
 use crate::entry::{Entry, Era};
 use crate::mark::Verdicts;
 use crate::operator::{Trouble, Window};
@@ -21,9 +22,9 @@ fn plugin(name: &str) -> Arc<Plugin> {
 }
 
 fn chain(name: &str, params: &Value, keep: Option<&[&str]>, input: &Arc<Schema>) -> Result<Chain, String> {
-    let (plugin, limits) = (plugin(name), Limits::default());
+    let plugin = plugin(name);
     let keep = keep.map(|names| names.iter().map(ToString::to_string).collect());
-    let operator = OperatorOptions { plugin, params: params.to_string(), limits, window: None, keep, max_keys: 100 };
+    let operator = OperatorOptions { params: params.to_string(), keep, max_keys: 100, ..OperatorOptions::of(plugin) };
     let options = PipelineOptions {
         name: "p".into(),
         from: vec!["in".into()],
@@ -119,7 +120,8 @@ fn the_gateways_clock_has_no_part_in_times_that_a_codec_gives_nor_in_windows_of_
     let mut window = Window::new(stats, window, 100).unwrap();
     let mut feed = |payloads: &[&str], arrival, era: Era| {
         let era = Some(era);
-        let mut context = Context { arrival, wall: None, era, verdict: None, trouble: Trouble::default() };
+        let mut context =
+            Context { arrival, wall: None, era, verdict: None, trouble: Trouble::default(), digest: Digest::default() };
         let rows = Rows::of(Arc::new(frames(payloads)), era.map(|era| era.since));
         let made = codec.process(rows, &mut context).unwrap();
         let stamps = (0..made.batch.rows()).map(|row| made.stamps.at(row)).collect::<Vec<_>>();
