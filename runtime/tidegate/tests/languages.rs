@@ -16,7 +16,7 @@ use std::time::Duration;
 use tidegate::author::{self, Cases, Lang};
 use tidegate_pipeline::{OperatorOptions, Trial, WindowOptions};
 use tidegate_record::{Batch, BatchBuilder, Field, Scalar, Schema, Values};
-use tidegate_sandbox::Plugin;
+use tidegate_sandbox::{Limits, Plugin};
 
 /// Readings a fixture has.
 const READINGS: usize = 3000;
