@@ -218,6 +218,11 @@ fn a_canary_that_traps_is_sent_away_and_a_good_one_takes_its_place_and_is_there_
     let outcome = site.shows(1, "/beside/outcome", |outcome| !outcome.is_empty());
     assert!(outcome.starts_with("sent away: "), "{outcome}");
     assert_eq!(site.shown(1)["plugin"], "deadband 1.0.0");
+    site.gateway.kill();
+    site.gateway.start_ready();
+    assert_eq!(site.shown(1)["plugin"], "deadband 1.0.0", "the file that was sent away is not loaded");
+    let (_, reasons) = site.gateway.readiness();
+    assert!(reasons.contains("which was sent away or not tried to its end"), "{reasons}");
 
     site.put("better.wat", &deadband(&[SECOND]));
     let begun = site.gateway.plugin(&["canary", "p", "1", "better", "--records", "1000", "--slower", "1000"]).unwrap();
@@ -229,6 +234,7 @@ fn a_canary_that_traps_is_sent_away_and_a_good_one_takes_its_place_and_is_there_
     site.gateway.stop();
     site.gateway.start_ready();
     assert_eq!(site.shown(1)["plugin"], "deadband 2.0.0", "its file took the place of the other");
+    assert!(!site.gateway.readiness().1.contains("sent away"), "nothing is distrusted any more");
 }
 
 #[test]

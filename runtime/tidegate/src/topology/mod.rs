@@ -3,6 +3,7 @@
 
 mod clock;
 mod intake;
+mod kept;
 mod plan;
 mod versions;
 mod view;

@@ -1,5 +1,6 @@
 //! From a configuration to what can be built: plugins loaded, every stream's fields known.
 
+use super::kept::Kept;
 use crate::author::{self, Parameter};
 use crate::config::{Config, OperatorConfig, PipelineConfig, PluginsConfig};
 use crate::tables;
@@ -139,15 +140,38 @@ fn load(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<O
     })
 }
 
-/// The plugin an operator names, of its kind and granted what it is.
-pub(super) fn load_plugin(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<Arc<Plugin>, String> {
+/// The plugin a start loads for an operator: what its file holds, or where that is distrusted what was kept.
+fn load_plugin(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<Arc<Plugin>, String> {
+    let limits = limits(config, operator);
+    let plugin = load_file(config, engine, operator, &limits)?;
+    let Some(kept) = Kept::of(config).instead_of(&operator.plugin, &hex(plugin.hash())) else { return Ok(plugin) };
+    let instead = engine.load(&kept, &limits);
+    instead.or_else(|error| {
+        let plugin = &operator.plugin;
+        tracing::warn!(plugin, %error, "the version kept does not load: what was distrusted is loaded all the same");
+        load_file(config, engine, operator, &limits)
+    })
+}
+
+/// What a plugin's file holds: of the operator's kind, and granted what it is.
+pub(super) fn load_file(
+    config: &Config,
+    engine: &Engine,
+    operator: &OperatorConfig,
+    limits: &Limits,
+) -> Result<Arc<Plugin>, String> {
     let file = file(config, &operator.plugin);
-    let plugin = engine.load(&file, &limits(config, operator)).map_err(|error| error.to_string())?;
+    let plugin = engine.load(&file, limits).map_err(|error| error.to_string())?;
     if plugin.kind() != operator.kind {
         let kind = plugin.kind().word();
         return Err(format!("{} is a plugin of kind {kind}: write {kind} = {:?}", file.display(), operator.plugin));
     }
     Ok(plugin)
+}
+
+/// A hash as people read it.
+pub(super) fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn limits(config: &Config, operator: &OperatorConfig) -> Limits {

@@ -6,7 +6,9 @@
 mod beside;
 mod watch;
 
-use super::{PIPELINE_STACK_BYTES, plan};
+use super::PIPELINE_STACK_BYTES;
+use super::kept::{Distrusted, Kept};
+use super::plan::{self, hex};
 use crate::config::{Config, OnChange, OperatorConfig};
 use crate::http::{Change, Versions as Changes};
 use crate::readiness::{Reason, Severity};
@@ -28,6 +30,7 @@ struct Shared {
     config: Config,
     engine: Engine,
     operators: Vec<Operator>,
+    kept: Kept,
 }
 
 /// An operator of a running pipeline.
@@ -58,11 +61,14 @@ impl Versions {
             let pipeline = config.pipelines.iter().find(|pipeline| pipeline.name == name)?;
             pipeline.operators.get(index).cloned()
         };
-        let mut operators = Vec::new();
+        let (kept, mut operators) = (Kept::of(config), Vec::new());
         for (pipeline, handle, recipes) in pipelines {
             for (index, recipe) in recipes.into_iter().enumerate() {
                 let Some(configured) = configured(&pipeline, index) else { continue };
-                let now = Now { plugin: recipe.options.plugin.clone(), beside: None, note: None };
+                let plugin = recipe.options.plugin.clone();
+                let distrusted = kept.distrusted(&configured.plugin).filter(|d| d.good == hex(plugin.hash()));
+                let note = distrusted.map(|distrusted| distrusted.note(&configured.plugin));
+                let now = Now { plugin, beside: None, note };
                 operators.push(Operator {
                     pipeline: pipeline.clone(),
                     number: index + 1,
@@ -74,7 +80,7 @@ impl Versions {
                 });
             }
         }
-        Versions(Arc::new(Shared { config: config.clone(), engine, operators }))
+        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept }))
     }
 
     /// The operators of a pipeline, for its status.
@@ -97,6 +103,8 @@ impl Versions {
 
     /// Looks after the plugins' files, as it is configured, until it is cancelled.
     pub(super) async fn look_after(self, drain: CancellationToken) {
+        let versions = self.clone();
+        drop(aside(move || versions.keep_all()).await);
         if self.0.config.plugins.on_change != OnChange::Ignore {
             self.watch(drain).await;
         }
@@ -112,8 +120,31 @@ impl Versions {
 
     /// The plugin in a file of `plugins.dir`, granted what the operator is. Computes at length.
     fn load(&self, at: usize, name: &str) -> Result<Arc<Plugin>, String> {
-        let Shared { config, engine, operators } = &*self.0;
-        plan::load_plugin(config, engine, &OperatorConfig { plugin: name.into(), ..operators[at].configured.clone() })
+        let Shared { config, engine, operators, .. } = &*self.0;
+        let Operator { configured, recipe, .. } = &operators[at];
+        let named = OperatorConfig { plugin: name.into(), ..configured.clone() };
+        plan::load_file(config, engine, &named, &recipe.options.limits)
+    }
+
+    /// Keeps the versions that run, for a start that must not load the files: these may hold others by then.
+    fn keep_all(&self) -> Result<(), String> {
+        let running = |operator: &Operator| hex(operator.now().plugin.hash());
+        self.0.kept.only(&self.0.operators.iter().map(running).collect::<Vec<_>>());
+        (0..self.0.operators.len()).for_each(|at| self.keep(at));
+        Ok(())
+    }
+
+    /// Keeps the version an operator runs, if its file holds it still.
+    fn keep(&self, at: usize) {
+        let operator = &self.0.operators[at];
+        let (name, limits) = (&operator.configured.plugin, &operator.recipe.options.limits);
+        let (file, hash) = (plan::file(&self.0.config, name), *operator.now().plugin.hash());
+        let Ok(bytes) = std::fs::read(&file) else { return };
+        if self.0.engine.load_bytes(&file, &bytes, limits).is_ok_and(|plugin| *plugin.hash() == hash)
+            && let Err(error) = self.0.kept.keep(&hex(&hash), &bytes)
+        {
+            tracing::warn!(plugin = name, %error, "the version that runs is not kept: a canary's file would be loaded");
+        }
     }
 
     /// What the operator's file holds takes the place of what runs.
@@ -129,8 +160,20 @@ impl Versions {
         let operator = &self.0.operators[at];
         let _turn = operator.turn.lock().await;
         let (handle, recipe, number) = (operator.handle.clone(), operator.recipe.clone(), operator.number);
-        let (tokio, next) = (tokio::runtime::Handle::current(), plugin.clone());
-        let swapped = aside(move || tokio.block_on(tidegate_pipeline::swap(&handle, number, &recipe, next))).await;
+        let (tokio, next) = (tokio::runtime::Handle::current(), plugin);
+        let versions = self.clone();
+        let swap = move || {
+            let swapped = tokio.block_on(tidegate_pipeline::swap(&handle, number, &recipe, next.clone()))?;
+            let operator = &versions.0.operators[at];
+            let mut now = operator.now();
+            (now.plugin, now.note) = (next, None);
+            drop(now);
+            // What runs is what the file holds: nothing of it is distrusted any more.
+            versions.0.kept.trust(&operator.configured.plugin);
+            versions.keep(at);
+            Ok(swapped)
+        };
+        let swapped = aside(swap).await;
         let pipeline = operator.pipeline.clone();
         match &swapped {
             Ok(swapped) => {
@@ -138,8 +181,6 @@ impl Versions {
                 metrics::histogram!("tidegate_plugin_swap_gap_seconds", "pipeline" => pipeline.clone()).record(gap);
                 let Swapped { from, to, slots, gap_us, .. } = swapped;
                 tracing::info!(pipeline, operator = number, from, to, slots, gap_us, "a plugin was swapped");
-                let mut now = operator.now();
-                (now.plugin, now.note) = (plugin, None);
             }
             Err(reason) => tracing::warn!(pipeline, operator = number, reason, "a plugin was not swapped"),
         }
@@ -183,6 +224,17 @@ impl Operator {
     }
 }
 
+impl Distrusted {
+    /// What a person should know of it.
+    fn note(&self, name: &str) -> String {
+        let tried: String = self.tried.chars().take(12).collect();
+        format!(
+            "the file of {name} holds version {tried}, which was sent away or not tried to its end: what ran before goes on, \
+             after a restart too; replace the file, try it again by `tidegate plugin canary`, or take it by `swap`"
+        )
+    }
+}
+
 /// Runs what computes at length on a thread of its own, with room for a guest's stack.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
     let (done, outcome) = oneshot::channel();
@@ -194,8 +246,4 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Sen
 
 fn label(plugin: &Plugin) -> String {
     format!("{} {}", plugin.about().name, plugin.about().version)
-}
-
-fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,8 @@
 //! Versions that run beside an operator: shadows, and canaries, which take its place when they kept to their bounds.
 //!
-//! Nothing of it is kept over a restart: then no shadow runs, and a plugin's file is what counts.
+//! They end with the gateway. What a canary's file holds is distrusted from its beginning until it took the operator's place.
 
-use super::{Versions, aside, label};
+use super::{Distrusted, Versions, aside, hex, label};
 use crate::http::{Canary, Shadow as Asked};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -59,9 +59,25 @@ impl Versions {
             }
             candidates.push((at, plugin.clone(), self.begin(at, plugin, bounds, true).await?));
         }
+        if name == own {
+            let (tried, at) = (candidates[0].1.clone(), first);
+            let versions = self.clone();
+            aside(move || versions.distrust(at, &tried)).await?;
+        }
         let versions = self.clone();
         tokio::spawn(async move { versions.judge(name, own, candidates).await });
         Ok(self.0.operators[first].status())
+    }
+
+    /// A start loads what runs, and not what the operator's file holds, until this has taken its place.
+    fn distrust(&self, at: usize, tried: &Plugin) -> Result<(), String> {
+        let operator = &self.0.operators[at];
+        let name = &operator.configured.plugin;
+        let distrusted = Distrusted { tried: hex(tried.hash()), good: hex(operator.now().plugin.hash()) };
+        if let Err(error) = self.0.kept.distrust(name, &distrusted) {
+            tracing::warn!(plugin = name, %error, "a restart would load the canary's file, tried or not");
+        }
+        Ok(())
     }
 
     async fn load_named(&self, at: usize, name: &str) -> Result<Arc<Plugin>, String> {
@@ -115,6 +131,12 @@ impl Versions {
         match outcome {
             Ok(told) => tracing::info!(pipeline, operator = number, told, "a canary took the operator's place"),
             Err(why) => tracing::warn!(pipeline, operator = number, why, "a canary did not take the operator's place"),
+        }
+        let name = &operator.configured.plugin;
+        if outcome.is_err() && is_there {
+            let running = hex(operator.now().plugin.hash());
+            let distrusted = self.0.kept.distrusted(name).filter(|distrusted| distrusted.good == running);
+            operator.now().note = distrusted.map(|distrusted| distrusted.note(name));
         }
         if let Some(beside) = operator.now().beside.as_mut().filter(|_| is_there) {
             beside.outcome = Some(outcome.clone().unwrap_or_else(|why| why));

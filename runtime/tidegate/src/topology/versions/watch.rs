@@ -1,6 +1,6 @@
 //! Plugins' files that change while the gateway runs.
 
-use super::{Versions, aside, label, plan};
+use super::{Versions, aside, hex, label, plan};
 use crate::config::OnChange;
 use crate::http::Canary;
 use std::collections::BTreeMap;
@@ -83,6 +83,10 @@ impl Versions {
             }
         }
         let Some((_, new)) = others.first() else { return };
+        if self.0.kept.distrusted(name).is_some_and(|distrusted| distrusted.tried == hex(new.hash())) {
+            // It was tried before the last start, and is not tried again by itself.
+            return;
+        }
         let version = label(new);
         tracing::info!(plugin = name, version, "a plugin's file changed");
         match self.0.config.plugins.on_change {

@@ -1,0 +1,121 @@
+//! Versions of plugins that ran, kept for a start that must not take what a plugin's file holds by then: a version that was
+//! sent away, or not tried to its end.
+//!
+//! In the folder of compiled plugins, which only the gateway may write to: `SHA256.plugin` is the file of a version, and
+//! `NAME.distrusted` says which version of a plugin is not to be loaded, and which one instead.
+
+use super::plan;
+use crate::config::Config;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The versions kept.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    folder: PathBuf,
+}
+
+/// A version that is not to be loaded. Hashes are SHA-256 of components.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Distrusted {
+    /// That version.
+    pub tried: String,
+    /// What is loaded instead.
+    pub good: String,
+}
+
+impl Kept {
+    pub(super) fn of(config: &Config) -> Kept {
+        Kept { folder: plan::cache_dir(config) }
+    }
+
+    /// What is not to be loaded of a plugin.
+    pub(super) fn distrusted(&self, name: &str) -> Option<Distrusted> {
+        serde_json::from_slice(&fs::read(self.note(name)).ok()?).ok()
+    }
+
+    /// The file to load where a plugin's own holds the version `sha256`; `None`: its own.
+    pub(super) fn instead_of(&self, name: &str, sha256: &str) -> Option<PathBuf> {
+        let distrusted = self.distrusted(name).filter(|distrusted| distrusted.tried == sha256)?;
+        Some(self.version(&distrusted.good)).filter(|file| file.exists())
+    }
+
+    /// Keeps a version, which `bytes` are.
+    pub(super) fn keep(&self, sha256: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = self.version(sha256);
+        if file.exists() { Ok(()) } else { self.write(&file, bytes) }
+    }
+
+    /// From now on a start does not load a version, but another that is kept.
+    pub(super) fn distrust(&self, name: &str, distrusted: &Distrusted) -> io::Result<()> {
+        if !self.version(&distrusted.good).exists() {
+            return Err(io::Error::other("the version that runs was not kept"));
+        }
+        self.write(&self.note(name), &serde_json::to_vec(distrusted)?)
+    }
+
+    /// A plugin's file is loaded again, whatever it holds.
+    pub(super) fn trust(&self, name: &str) {
+        // Where there is nothing, nothing is distrusted.
+        let _ = fs::remove_file(self.note(name));
+    }
+
+    /// Lets go of all versions but these and those that are loaded instead of others.
+    pub(super) fn only(&self, running: &[String]) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        let stem = |file: &Path| file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
+        let of =
+            |extension: &'static str| files.iter().filter(move |file| file.extension() == Some(extension.as_ref()));
+        let instead: Vec<String> =
+            of("distrusted").filter_map(|file| Some(self.distrusted(&stem(file))?.good)).collect();
+        for file in of("plugin").filter(|file| !running.contains(&stem(file)) && !instead.contains(&stem(file))) {
+            let _ = fs::remove_file(file);
+        }
+    }
+
+    fn version(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}.plugin"))
+    }
+
+    fn note(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.distrusted"))
+    }
+
+    /// All or nothing.
+    fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        let part = file.with_extension("part");
+        let mut open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        open.write_all(bytes)?;
+        open.sync_all()?;
+        fs::rename(&part, file)?;
+        fs::File::open(&self.folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distrusted_version_has_another_loaded_in_its_place_until_it_is_trusted_or_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept { folder: folder.path().into() };
+        let distrusted = Distrusted { tried: "new".into(), good: "old".into() };
+        assert!(kept.distrust("p", &distrusted).is_err(), "there is nothing to load instead");
+        kept.keep("old", b"old bytes").unwrap();
+        kept.keep("older", b"older bytes").unwrap();
+        kept.distrust("p", &distrusted).unwrap();
+        let instead = kept.instead_of("p", "new").unwrap();
+        assert_eq!(fs::read(instead).unwrap(), b"old bytes");
+        assert_eq!((kept.instead_of("p", "newer"), kept.instead_of("q", "new")), (None, None));
+        kept.only(&[]);
+        assert!(kept.instead_of("p", "new").is_some() && !kept.version("older").exists());
+        kept.trust("p");
+        kept.trust("p");
+        assert_eq!(kept.instead_of("p", "new"), None);
+    }
+}
