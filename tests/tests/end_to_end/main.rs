@@ -10,6 +10,7 @@ mod lookup;
 mod network;
 mod outage;
 mod power_cut;
+mod quarantine;
 mod restart;
 mod serial_line;
 mod store_tools;
