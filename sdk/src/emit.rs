@@ -2,6 +2,11 @@
 
 use crate::{Blobs, Column, Field, Scalar, Values};
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be emitted",
+    label = "makes no fields",
+    note = "write #[derive(Emits)] over the struct"
+)]
 /// A struct whose fields are emitted; derive it for a struct with named fields.
 pub trait Emits: Sized {
     /// Its fields.
@@ -10,6 +15,11 @@ pub trait Emits: Sized {
     fn emit(self, columns: &mut [Column]);
 }
 
+#[diagnostic::on_unimplemented(
+    message = "an emitted field cannot be `{Self}`",
+    label = "no type of a field",
+    note = "it is f64, i64, bool, String, or an Option of these"
+)]
 /// A type an emitted field may have.
 pub trait Value: Sized {
     /// What the column holds.

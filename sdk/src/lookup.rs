@@ -175,6 +175,11 @@ pub struct Found {
     pub hits: Option<Vec<u8>>,
 }
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no row of a table",
+    label = "not read from a row",
+    note = "it is a struct with #[derive(Record)], or an Option of one, which is None where the table has no such row"
+)]
 /// A type a field with `#[record(table = "…")]` may have: a [`Record`], or an `Option` of one.
 pub trait Looked: Sized {
     /// The row's type.

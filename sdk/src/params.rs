@@ -22,6 +22,11 @@ impl Issue {
     }
 }
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` holds no parameters",
+    label = "not read from parameters",
+    note = "write #[derive(Params)] over the struct"
+)]
 /// Parameters; derive it for a struct with named fields.
 ///
 /// A field is needed unless it is an `Option` or has `#[param(default = …)]`; its doc comment becomes its description.
@@ -42,6 +47,11 @@ impl Params for () {
     }
 }
 
+#[diagnostic::on_unimplemented(
+    message = "a parameter cannot be `{Self}`",
+    label = "no type of a parameter",
+    note = "it is f64, i64, u32, bool, String, or an Option or a Vec of these"
+)]
 /// The type of one parameter.
 pub trait Param: Sized {
     /// Its JSON Schema, without braces: `"type":"number"`.

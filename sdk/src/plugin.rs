@@ -102,6 +102,11 @@ pub trait State {
 /// What an author's function may give: the thing itself, or a reason why the record is set aside.
 #[doc(hidden)]
 pub mod outcome {
+    #[diagnostic::on_unimplemented(
+        message = "the function gives `{Self}`, where `{T}` is expected",
+        label = "not what this kind of plugin gives",
+        note = "it may also be a Result of `{T}`, whose error sets the record aside"
+    )]
     /// `T`, or `Result<T, impl Display>`.
     pub trait Outcome<T> {
         /// The thing, or the reason.
@@ -119,6 +124,11 @@ pub mod outcome {
     }
     plain!(bool, (), Option<crate::Finding>);
 
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is no record that is made",
+        label = "not what a transform or codec gives",
+        note = "it is a struct with #[derive(Emits)], an Option or a Vec of one, or a Result of these"
+    )]
     /// The records a transform or codec makes of one: one, an `Option`, a `Vec`, or a `Result` of these.
     pub trait Made {
         /// A record made.

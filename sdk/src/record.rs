@@ -6,6 +6,11 @@ use crate::{Batch, Blobs, Column, Fault, Field, Issue, Scalar, Values};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no record",
+    label = "not read from records",
+    note = "write #[derive(Record)] over the struct"
+)]
 /// A struct that rows are read into; derive it for a struct with named fields.
 pub trait Record: Sized {
     /// Its fields: name, scalar, whether it receives nulls.
@@ -34,6 +39,11 @@ pub trait Record: Sized {
     }
 }
 
+#[diagnostic::on_unimplemented(
+    message = "a field of a record cannot be `{Self}`",
+    label = "no type of a field",
+    note = "it is f64, i64, bool, String, Vec<u8>, or an Option of these, which receives nulls"
+)]
 /// A type a field of a record may have.
 pub trait Cell: Sized {
     /// What the column holds.

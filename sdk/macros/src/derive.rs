@@ -1,8 +1,10 @@
 //! `Record`, `Emits`, `Params`.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::{Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Lit, Meta, Result, punctuated::Punctuated};
+use quote::{format_ident, quote, quote_spanned};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned as _;
+use syn::{Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Lit, Meta, Result};
 
 pub(crate) fn record(input: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(input)?;
@@ -19,48 +21,52 @@ pub(crate) fn record(input: TokenStream) -> Result<TokenStream> {
             }
         }
     }
-    let of_plain: Vec<_> = plain.iter().map(|(field, _)| &field.ty).collect();
-    let idents = plain.iter().map(|(field, _)| &field.ident);
     let at = (0..plain.len()).map(syn::Index::from).collect::<Vec<_>>();
+    // What is wrong with a field's type is told where it stands.
+    let cell = |field: &Field, what: TokenStream| {
+        let ty = &field.ty;
+        quote_spanned!(ty.span()=> <#ty as ::tidegate::Cell>::#what)
+    };
+    let of_cells = |what: TokenStream| plain.iter().map(|(field, _)| cell(field, what.clone())).collect::<Vec<_>>();
+    let (scalars, nulls) = (of_cells(quote!(SCALAR)), of_cells(quote!(NULLS)));
+    let (sources, finds, reads) = (of_cells(quote!(Source<'a>)), of_cells(quote!(source)), of_cells(quote!(read)));
+    let idents = plain.iter().map(|(field, _)| &field.ident);
     let names = plain.iter().map(|(_, name)| name);
     let lookups = lookups(&plain, &looked)?;
     // Every record has a device: where it is looked up and is no field, it is read all the same.
     let device = lookups.reads_device.then(|| quote!(("device", Scalar::Text, true),));
     let Lookups { described, opened, .. } = lookups;
-    let of_looked: Vec<_> = looked.iter().map(|looked| &looked.field.ty).collect();
+    let rows = looked.iter().map(LookedField::row).collect::<Vec<_>>();
+    let of_looked = looked.iter().map(|LookedField { field, .. }| {
+        let ty = &field.ty;
+        quote_spanned!(ty.span()=> <#ty as ::tidegate::lookup::Looked>::read)
+    });
     let looked_idents = looked.iter().map(|looked| &looked.field.ident);
     let found = (0..looked.len()).collect::<Vec<_>>();
     let place = (plain.len()..plain.len() + looked.len()).map(syn::Index::from).collect::<Vec<_>>();
     Ok(quote! {
         const _: () = {
-            use ::tidegate::{Cell, Column, Record, Scalar, lookup};
+            use ::tidegate::{Column, Record, Scalar, lookup};
             impl Record for #name {
-                const FIELDS: &'static [(&'static str, Scalar, bool)] =
-                    &[#((#names, <#of_plain as Cell>::SCALAR, <#of_plain as Cell>::NULLS),)* #device];
+                const FIELDS: &'static [(&'static str, Scalar, bool)] = &[#((#names, #scalars, #nulls),)* #device];
                 #described
                 type Columns<'a> = (
-                    #(<#of_plain as Cell>::Source<'a>,)*
-                    #((
-                        <<#of_looked as lookup::Looked>::Row as Record>::Columns<'a>,
-                        ::std::option::Option<&'a [u8]>,
-                    ),)*
+                    #(#sources,)*
+                    #((<#rows as Record>::Columns<'a>, ::std::option::Option<&'a [u8]>),)*
                 );
 
                 fn columns<'a>(columns: &'a [Column], found: &'a [lookup::Found]) -> Self::Columns<'a> {
                     (
-                        #(<#of_plain as Cell>::source(&columns[#at]),)*
-                        #((
-                            <<#of_looked as lookup::Looked>::Row as Record>::columns(&found[#found].columns, &[]),
-                            found[#found].hits.as_deref(),
-                        ),)*
+                        #(#finds(&columns[#at]),)*
+                        #((<#rows as Record>::columns(&found[#found].columns, &[]), found[#found].hits.as_deref()),)*
                     )
                 }
 
                 #[inline(always)]
                 fn read(columns: &Self::Columns<'_>, row: usize) -> Self {
                     #name {
-                        #(#idents: <#of_plain as Cell>::read(&columns.#at, row),)*
-                        #(#looked_idents: <#of_looked as lookup::Looked>::read(&columns.#place.0, columns.#place.1, row),)*
+                        #(#idents: #reads(&columns.#at, row),)*
+                        #(#looked_idents: #of_looked(&columns.#place.0, columns.#place.1, row),)*
                     }
                 }
 
@@ -78,6 +84,14 @@ struct LookedField<'f> {
     key: Option<(String, Expr)>,
 }
 
+impl LookedField<'_> {
+    /// The type of a row, without an option around it.
+    fn row(&self) -> TokenStream {
+        let ty = &self.field.ty;
+        quote_spanned!(ty.span()=> <#ty as ::tidegate::lookup::Looked>::Row)
+    }
+}
+
 fn key(field: &Field) -> Result<Option<(String, Expr)>> {
     let Some(expr) = attribute(field, "record", "key")? else { return Ok(None) };
     Ok(text(field, "record", "key")?.map(|name| (name, expr)))
@@ -93,7 +107,8 @@ struct Lookups {
 fn lookups(plain: &[(&Field, String)], looked: &[LookedField<'_>]) -> Result<Lookups> {
     let mut described = Vec::new();
     let mut reads_device = false;
-    for LookedField { field, table, key } in looked {
+    for looked in looked {
+        let (LookedField { field, table, key }, row) = (looked, looked.row());
         let (key, named) = key.as_ref().map_or(("device", None), |(name, expr)| (name.as_str(), Some(expr)));
         let place = plain.iter().position(|(_, name)| name == key);
         if place.is_none() && key != "device" {
@@ -104,13 +119,14 @@ fn lookups(plain: &[(&Field, String)], looked: &[LookedField<'_>]) -> Result<Loo
         }
         reads_device |= place.is_none();
         let (place, ty) = (place.unwrap_or(plain.len()), &field.ty);
+        let needed = quote_spanned!(ty.span()=> <#ty as ::tidegate::lookup::Looked>::NEEDED);
         described.push(quote! {
             lookup::Lookup {
                 table: #table,
                 key: #place,
-                needed: <#ty as lookup::Looked>::NEEDED,
+                needed: #needed,
                 fields: {
-                    type Row = <#ty as lookup::Looked>::Row;
+                    type Row = #row;
                     assert!(<Row as Record>::LOOKUPS.is_empty(), "a row of a table cannot have rows of tables itself");
                     <Row as Record>::FIELDS
                 },
@@ -144,14 +160,16 @@ pub(crate) fn emits(input: TokenStream) -> Result<TokenStream> {
         let (ident, ty) = (&field.ident, &field.ty);
         let field_name = text(field, "record", "name")?.unwrap_or_else(|| quote_name(ident));
         let unit = text(field, "record", "unit")?.unwrap_or_default();
+        let scalar = quote_spanned!(ty.span()=> <#ty as ::tidegate::Value>::SCALAR);
+        let push = quote_spanned!(ty.span()=> <#ty as ::tidegate::Value>::push);
         descriptions.push(quote! {
-            Field { name: #field_name.into(), scalar: <#ty as Value>::SCALAR, unit: #unit.into() }
+            Field { name: #field_name.into(), scalar: #scalar, unit: #unit.into() }
         });
-        pushes.push(quote! { <#ty as Value>::push(self.#ident, &mut columns[#at]); });
+        pushes.push(quote! { #push(self.#ident, &mut columns[#at]); });
     }
     Ok(quote! {
         const _: () = {
-            use ::tidegate::{Column, Emits, Field, Value};
+            use ::tidegate::{Column, Emits, Field};
             impl Emits for #name {
                 fn fields() -> ::std::vec::Vec<Field> {
                     ::std::vec![#(#descriptions),*]
@@ -181,8 +199,9 @@ pub(crate) fn params(input: TokenStream) -> Result<TokenStream> {
             Some(value) => (quote!(#value).to_string().replace(' ', ""), quote!(::std::option::Option::Some(#value))),
         };
         let local = format_ident!("field_{}", field_name);
-        schema.push(quote! { .param::<#ty>(#field_name, #description, #unit, #json) });
-        reads.push(quote! { let #local = reader.take::<#ty>(#field_name, #value); });
+        // The schema asks first whether the type may be one of a parameter.
+        schema.push(quote_spanned! {ty.span()=> .param::<#ty>(#field_name, #description, #unit, #json) });
+        reads.push(quote_spanned! {ty.span()=> let #local = reader.take::<#ty>(#field_name, #value); });
         idents.push(quote! { #ident: #local? });
     }
     Ok(quote! {
@@ -202,12 +221,16 @@ pub(crate) fn params(input: TokenStream) -> Result<TokenStream> {
 }
 
 fn named(input: &DeriveInput) -> Result<&Punctuated<Field, syn::Token![,]>> {
+    let shape = "expected a struct with named fields, such as struct Climate { temp: f64 }";
+    if let Some(generic) = input.generics.params.first() {
+        return Err(Error::new_spanned(generic, format!("the gateway knows no generics: {shape}")));
+    }
     match &input.data {
-        Data::Struct(data) if input.generics.params.is_empty() => match &data.fields {
+        Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => Ok(&fields.named),
-            _ => Err(Error::new_spanned(&input.ident, "needs named fields")),
+            _ => Err(Error::new_spanned(&input.ident, shape)),
         },
-        _ => Err(Error::new_spanned(&input.ident, "needs a struct without generics")),
+        _ => Err(Error::new_spanned(&input.ident, shape)),
     }
 }
 
@@ -220,21 +243,26 @@ fn text(field: &Field, attribute_name: &str, key: &str) -> Result<Option<String>
     match attribute(field, attribute_name, key)? {
         None => Ok(None),
         Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => Ok(Some(text.value())),
-        Some(other) => Err(Error::new_spanned(other, "expected a text")),
+        Some(other) => Err(Error::new_spanned(other, format!("expected a text: {key} = \"…\""))),
     }
 }
 
 /// `#[attribute(key = value)]` of a field.
 fn attribute(field: &Field, attribute: &str, key: &str) -> Result<Option<Expr>> {
+    let known: &[&str] = if attribute == "record" { &["name", "unit", "table", "key"] } else { &["default", "unit"] };
     let mut found = None;
     for attr in field.attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
         for meta in attr.parse_args_with(Punctuated::<Meta, syn::Token![,]>::parse_terminated)? {
-            let meta = meta.require_name_value()?.clone();
-            match meta.path.get_ident().map(ToString::to_string).as_deref() {
-                Some(name) if name == key => found = Some(meta.value),
-                Some("name" | "unit" | "table" | "key") if attribute == "record" => {}
-                Some("default" | "unit") if attribute == "param" => {}
-                _ => return Err(Error::new_spanned(meta.path, format!("unknown, expected {key}"))),
+            let name = meta.path().get_ident().map(ToString::to_string).unwrap_or_default();
+            let Meta::NameValue(meta) = &meta else {
+                return Err(Error::new_spanned(&meta, format!("expected a value: {name} = …")));
+            };
+            if !known.contains(&name.as_str()) {
+                let message = format!("{name} is none of {}: #[{attribute}({} = …)]", known.join(", "), known[0]);
+                return Err(Error::new_spanned(&meta.path, message));
+            }
+            if name == key {
+                found = Some(meta.value.clone());
             }
         }
     }

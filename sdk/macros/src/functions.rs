@@ -2,11 +2,22 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Error, FnArg, ImplItem, ImplItemFn, ItemFn, ItemImpl, Result, ReturnType, Signature, Type, TypeReference};
+use syn::{
+    Error, FnArg, ImplItem, ImplItemFn, ItemFn, ItemImpl, Result, ReturnType, Signature, Type, TypeReference,
+    spanned::Spanned,
+};
+
+/// What each attribute stands on, as an author writes it.
+const FILTER: &str = "fn(&Record) -> bool or fn(&Record, &Params) -> bool";
+const DETECT: &str = "fn(&Record, &mut State, &Params) -> Option<Finding>, where state and parameters may be left out";
+const TRANSFORM: &str = "fn(&Record, &mut State, &Params) -> Made, where state and parameters may be left out";
+const CODEC: &str = "fn(&Frame) -> Made or fn(&Frame, &Params) -> Made";
+const AGGREGATE: &str =
+    "impl State { fn update(&mut self, &Record), fn merge(&mut self, &State), fn finish(&self) -> Output }";
 
 pub(crate) fn filter(item: TokenStream) -> Result<TokenStream> {
-    let function: ItemFn = syn::parse2(item)?;
-    let Arguments { record, state, params } = arguments(&function.sig)?;
+    let function = function(item, FILTER)?;
+    let Arguments { record, state, params } = arguments(&function.sig, FILTER)?;
     if let Some(state) = state {
         return Err(Error::new_spanned(state, "a filter of one function has no state: implement tidegate::Filter"));
     }
@@ -37,18 +48,22 @@ pub(crate) fn filter(item: TokenStream) -> Result<TokenStream> {
 }
 
 pub(crate) fn detect(item: TokenStream) -> Result<TokenStream> {
-    of_device(item, [quote!(detect), quote!(DetectFn), quote!(DetectOf), quote!(score), quote!(Outcome)])
+    of_device(item, DETECT, [quote!(detect), quote!(DetectFn), quote!(DetectOf), quote!(score), quote!(Outcome)])
 }
 
 pub(crate) fn transform(item: TokenStream) -> Result<TokenStream> {
-    of_device(item, [quote!(transform), quote!(TransformFn), quote!(TransformOf), quote!(apply), quote!(Made)])
+    of_device(
+        item,
+        TRANSFORM,
+        [quote!(transform), quote!(TransformFn), quote!(TransformOf), quote!(apply), quote!(Made)],
+    )
 }
 
 /// A function of a record, its device's state and parameters: the kind, the trait, the plugin made of it, the trait's
 /// function and its result.
-fn of_device(item: TokenStream, [kind, of, plugin, call, made]: [TokenStream; 5]) -> Result<TokenStream> {
-    let function: ItemFn = syn::parse2(item)?;
-    let Arguments { record, state, params } = arguments(&function.sig)?;
+fn of_device(item: TokenStream, shape: &str, [kind, of, plugin, call, made]: [TokenStream; 5]) -> Result<TokenStream> {
+    let function = function(item, shape)?;
+    let Arguments { record, state, params } = arguments(&function.sig, shape)?;
     let (name, output) = (&function.sig.ident, output(&function.sig));
     let slots = state.is_some();
     let kind = if slots { quote!(#kind state) } else { kind };
@@ -80,8 +95,8 @@ fn of_device(item: TokenStream, [kind, of, plugin, call, made]: [TokenStream; 5]
 }
 
 pub(crate) fn codec(item: TokenStream) -> Result<TokenStream> {
-    let function: ItemFn = syn::parse2(item)?;
-    let Arguments { record, state, params } = arguments(&function.sig)?;
+    let function = function(item, CODEC)?;
+    let Arguments { record, state, params } = arguments(&function.sig, CODEC)?;
     if let Some(state) = state {
         return Err(Error::new_spanned(state, "a codec has no state: what needs it is a transform behind it"));
     }
@@ -111,18 +126,24 @@ pub(crate) fn codec(item: TokenStream) -> Result<TokenStream> {
 }
 
 pub(crate) fn aggregate(item: TokenStream) -> Result<TokenStream> {
-    let implementation: ItemImpl = syn::parse2(item)?;
+    let span = item.span();
+    let implementation: ItemImpl =
+        syn::parse2(item).map_err(|_| Error::new(span, format!("an aggregate is {AGGREGATE}")))?;
+    if let Some((_, of, _)) = &implementation.trait_ {
+        return Err(Error::new_spanned(of, format!("an aggregate is an impl of its own: {AGGREGATE}")));
+    }
     let state = &implementation.self_ty;
     let find = |name: &str| -> Result<&ImplItemFn> {
         let mut functions = implementation.items.iter().filter_map(|item| match item {
             ImplItem::Fn(function) => Some(function),
             _ => None,
         });
-        let missing = || Error::new_spanned(state, format!("an aggregate needs fn {name}"));
+        let missing = || Error::new_spanned(state, format!("fn {name} is missing: an aggregate is {AGGREGATE}"));
         functions.find(|function| function.sig.ident == name).ok_or_else(missing)
     };
     let (update, merge, finish) = (find("update")?, find("merge")?, find("finish")?);
-    let Arguments { record, params: update_params, .. } = arguments(&update.sig)?;
+    let Arguments { record, params: update_params, .. } =
+        arguments(&update.sig, "update(&mut self, &Record) or update(&mut self, &Record, &Params)")?;
     let takes = |function: &ImplItemFn| function.sig.inputs.len();
     let (outcome, result) = (output(&update.sig), output(&finish.sig));
     let pass = |given: bool| given.then(|| quote!(params));
@@ -181,23 +202,45 @@ struct Arguments {
     params: Option<Type>,
 }
 
-fn arguments(signature: &Signature) -> Result<Arguments> {
+/// A plain function, which a host can call row by row.
+fn function(item: TokenStream, shape: &str) -> Result<ItemFn> {
+    let span = item.span();
+    let function: ItemFn = syn::parse2(item).map_err(|_| Error::new(span, format!("expected a function: {shape}")))?;
+    let signature = &function.sig;
+    let refused = |what: &dyn quote::ToTokens, why: &str| Err(Error::new_spanned(what, format!("{why}: {shape}")));
+    if let Some(word) = &signature.asyncness {
+        return refused(word, "a plugin waits for nothing");
+    }
+    if let Some(generic) = signature.generics.params.iter().find(|p| !matches!(p, syn::GenericParam::Lifetime(_))) {
+        return refused(generic, "the gateway knows no generic function");
+    }
+    if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
+        return refused(receiver, "expected a function by itself, not a method");
+    }
+    Ok(function)
+}
+
+fn arguments(signature: &Signature, shape: &str) -> Result<Arguments> {
     let (mut record, mut state, mut params) = (None, None, None);
     for argument in &signature.inputs {
         let FnArg::Typed(argument) = argument else { continue };
+        let refused = |why: &str| Error::new_spanned(argument, format!("{why}: {shape}"));
         let Type::Reference(TypeReference { mutability, elem, .. }) = &*argument.ty else {
-            return Err(Error::new_spanned(&argument.ty, "expected a reference"));
+            let ty = &argument.ty;
+            return Err(refused(&format!("expected a reference, &{}", quote!(#ty))));
         };
         let place = match (mutability, &record) {
+            (Some(_), None) => return Err(refused("the record comes first, as &Record")),
+            (Some(_), _) if params.is_some() => return Err(refused("the state comes before the parameters")),
             (Some(_), _) => &mut state,
             (None, None) => &mut record,
             (None, Some(_)) => &mut params,
         };
         if place.replace((**elem).clone()).is_some() {
-            return Err(Error::new_spanned(argument, "expected (&Record, &mut State, &Params)"));
+            return Err(refused("this is one too many"));
         }
     }
-    let missing = || Error::new_spanned(&signature.ident, "expected a &Record");
+    let missing = || Error::new_spanned(&signature.ident, format!("it takes no record: {shape}"));
     Ok(Arguments { record: record.ok_or_else(missing)?, state, params })
 }
 
