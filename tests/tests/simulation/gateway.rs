@@ -6,6 +6,7 @@ use crate::field::Field;
 use crate::planted::{Buggy, Planted};
 use crate::port::Meter;
 use crate::setup::setup;
+use crate::swaps::swaps;
 use crate::upstream::Cloud;
 use crate::world::World;
 use std::sync::Arc;
@@ -82,6 +83,10 @@ pub fn start(around: &Around, store: Arc<dyn Store>, boot: u64) -> Gateway {
     for (options, input) in &setup().plan.pipelines {
         let built = Pipeline::build(options.clone(), input, store.clone(), clock.clone());
         let (pipeline, handle) = built.expect("it was planned");
+        let (recipes, asked, hands) =
+            (pipeline.recipes(), handle.clone(), chance(&format!("swaps of {}", options.name)));
+        let (swapped_in, of) = (world.clone(), options.name.clone());
+        tokio::spawn(async move { swaps(swapped_in, &of, asked, recipes, hands).await });
         let (drain, world, name) = (pipelines.drain.clone(), world.clone(), options.name.clone());
         pipelines.tasks.push(tokio::spawn(async move {
             pipeline.work(&drain).await;

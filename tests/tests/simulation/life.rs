@@ -45,6 +45,7 @@ pub struct Told {
     pub caps: u64,
     pub outages: u64,
     pub lost_replies: u64,
+    pub swaps: u64,
     pub log: Vec<String>,
     pub card: Vec<u8>,
 }
@@ -70,6 +71,7 @@ impl Told {
         self.caps += other.caps;
         self.outages += other.outages;
         self.lost_replies += other.lost_replies;
+        self.swaps += other.swaps;
     }
 
     /// A simulation whose faults do not happen holds nothing.
@@ -89,6 +91,7 @@ impl Told {
             ("cards were replaced", self.cards),
             ("the upstream was away", self.outages),
             ("replies were lost", self.lost_replies),
+            ("plugins were swapped", self.swaps),
         ] {
             assert!(count >= self.lives / 20, "{what} {count} times in {} lives", self.lives);
         }
@@ -108,7 +111,8 @@ impl fmt::Display for Told {
         write!(f, "{} cut, {} silent, {} taken over; ", self.direct_cut, self.direct_silent, self.direct_taken_over)?;
         write!(f, "{} replies lost, {} outages, ", self.lost_replies, self.outages)?;
         write!(f, "{} failed writes, {} full cards, ", self.failed_writes, self.full_cards)?;
-        write!(f, "{} plugs pulled with a full stream, {} caps", self.full_streams, self.caps)
+        write!(f, "{} plugs pulled with a full stream, {} caps, ", self.full_streams, self.caps)?;
+        write!(f, "{} plugins swapped", self.swaps)
     }
 }
 
@@ -264,6 +268,7 @@ fn tell(around: &Around, boots: u64) -> Told {
         caps: count("lines cap"),
         outages: count("away for"),
         lost_replies: count("is lost"),
+        swaps: count("plugin swapped with"),
         card: around.card.disk.image(),
         log,
     }

@@ -20,6 +20,7 @@ mod packets;
 mod planted;
 mod port;
 mod setup;
+mod swaps;
 mod upstream;
 mod visit;
 mod world;

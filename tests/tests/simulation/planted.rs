@@ -41,7 +41,7 @@ impl Planted {
         (Planted::ForgottenDevices, "session false, kept: true, something was acknowledged: true"),
         (Planted::LostRead, "made each warm reading once"),
         (Planted::LostLoss, "in the ledger"),
-        (Planted::DeliveredUnheard, "acknowledged and lost"),
+        (Planted::DeliveredUnheard, "made each warm reading once"),
         (Planted::SkippedBlock, "acknowledged and lost"),
     ];
 

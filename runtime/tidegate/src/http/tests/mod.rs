@@ -7,6 +7,7 @@ mod packs;
 mod probes;
 mod shown;
 mod tap;
+mod versions;
 
 use super::{Access, Limits, View, serve_within};
 use crate::readiness::{Ready, Reason, Severity};
@@ -60,6 +61,10 @@ impl View for Shown {
 
     fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
+    }
+
+    fn versions(&self) -> Option<Arc<dyn super::Versions>> {
+        Some(Arc::new(versions::Told))
     }
 }
 

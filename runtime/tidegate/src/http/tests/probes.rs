@@ -41,7 +41,8 @@ async fn metrics_are_told_in_prometheus_text() {
 async fn status_is_the_views() {
     let served = served(Limits::default()).await;
     let status = served.get("/api/v1/status").await;
-    assert_eq!((status.status, status.json()), (200, json!({ "gateway": "plant-7", "streams": 1 })));
+    let shown = json!({ "gateway": "plant-7", "streams": 1, "pipelines": { "p": { "operators": [] } } });
+    assert_eq!((status.status, status.json()), (200, shown));
 }
 
 #[tokio::test]
