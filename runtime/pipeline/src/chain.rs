@@ -12,9 +12,10 @@ use crate::quarantine::{At, Fallen, Held, OnQuarantine};
 use crate::rows::{Rows, Stamp};
 use crate::shadow::{self, Feed, Shadow};
 use crate::{OperatorOptions, PipelineOptions};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_record::{Batch, Schema};
-use tidegate_sandbox::{ConfigureError, Halted, Kind, Plugin, Runner};
+use tidegate_sandbox::{ConfigureError, Grant, Halted, Kind, Runner};
 
 /// The operators of one pipeline instance.
 pub struct Chain {
@@ -27,6 +28,8 @@ pub struct Chain {
     held: Vec<Option<Held>>,
     /// The first 8 bytes of each plugin's SHA-256.
     plugins: Vec<u64>,
+    /// The first 8 bytes of the SHA-256 of each table that plugins may look things up in.
+    tables: BTreeMap<String, u64>,
     /// The fields of what comes in.
     input: Arc<Schema>,
     schema: Arc<Schema>,
@@ -93,7 +96,8 @@ impl Chain {
             counts: vec![(0, 0); count],
             digests: vec![Digest::default(); count],
             held: vec![None; count],
-            plugins: options.operators.iter().map(|o| short_hash(&o.plugin)).collect(),
+            plugins: options.operators.iter().map(|o| short(o.plugin.hash())).collect(),
+            tables: tables(options),
             input: input.clone(),
             schema,
             fingerprint: fingerprint(options, input),
@@ -122,7 +126,19 @@ impl Chain {
 
     /// What results depend on beside the input and the fingerprint, by name.
     pub(crate) fn notes(&self) -> Vec<(String, u64)> {
-        (1..).zip(&self.plugins).map(|(operator, hash)| (format!("plugin/{operator}"), *hash)).collect()
+        let plugins = (1..).zip(&self.plugins).map(|(operator, hash)| (format!("plugin/{operator}"), *hash));
+        plugins.chain(self.tables.iter().map(|(name, hash)| (format!("table/{name}"), *hash))).collect()
+    }
+
+    /// The tables that are not those of a snapshot's notes.
+    pub(crate) fn other_tables(&self, notes: &[(String, u64)]) -> Vec<&str> {
+        let noted = |name: &str| notes.iter().find(|(known, _)| known.strip_prefix("table/") == Some(name));
+        // A snapshot of version 1 has no notes: nothing is known.
+        let others = self.tables.iter().filter(|_| !notes.is_empty());
+        others
+            .filter(|(name, hash)| noted(name).is_none_or(|(_, then)| then != *hash))
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 
     /// The same operators, configured anew with empty state.
@@ -190,7 +206,7 @@ impl Chain {
 
     /// Another version is in an operator's place: the quarantine was the old one's, and so was what ran beside it.
     pub(crate) fn swapped(&mut self, operator: usize) {
-        self.plugins[operator] = short_hash(self.operators[operator].runner().plugin());
+        self.plugins[operator] = short(self.operators[operator].runner().plugin().hash());
         self.held[operator] = None;
         self.shadows[operator] = None;
     }
@@ -309,9 +325,15 @@ fn by(held: &Held, operator: &dyn Operator, rows: Rows) -> (Rows, Trouble) {
     (Rows::none(operator.schema()), Trouble { aside, ..Trouble::default() })
 }
 
-/// The first 8 bytes of a plugin's SHA-256.
-fn short_hash(plugin: &Plugin) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *plugin.hash();
+/// What plugins that look things up may look them up in.
+fn tables(options: &PipelineOptions) -> BTreeMap<String, u64> {
+    let looking = options.operators.iter().filter(|operator| operator.plugin.imports().contains(&Grant::Lookup));
+    looking.flat_map(|o| o.limits.tables.iter()).map(|(name, table)| (name.into(), short(table.hash()))).collect()
+}
+
+/// The first 8 bytes of a SHA-256.
+fn short(hash: &[u8; 32]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *hash;
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 

@@ -44,20 +44,39 @@ pub(crate) fn recover(
     }
     let to: Vec<Position> = committed.iter().zip(&from).map(|(c, f)| c.unwrap_or(*f).max(*f)).collect();
     let replayed = replay((store, session), inputs, chain, &mark, &from, &to)?;
-    let diverged = notes.map_or_else(Vec::new, |notes| diverged(chain, &mark, &notes));
+    let others = notes.as_deref().map_or_else(Vec::new, |notes| chain.other_tables(notes));
+    let tables = other_tables(producer, &others, replayed);
+    let diverged = notes.as_deref().map_or_else(Vec::new, |notes| diverged(chain, &mark, notes, &others));
     for note in &diverged {
         tracing::error!(producer, "replay diverged: {note}");
     }
     let count = diverged.len();
     handle.update(|s| {
         s.replayed = replayed;
-        s.notes.extend(diverged);
+        s.notes.extend(tables.into_iter().chain(diverged));
     });
     let released = another_file(producer, chain);
     mark.counts = chain.counts().to_vec();
     mark.digests = chain.digests();
     mark.held = chain.all_held();
     Ok(Recovered { positions: to, mark, snapshot_due: !has_snapshot || released, diverged: count })
+}
+
+/// Says which tables are not those the last snapshot was made with: what was replayed saw other ones when it was committed.
+fn other_tables(producer: &str, others: &[&str], replayed: u64) -> Option<String> {
+    if others.is_empty() {
+        return None;
+    }
+    let (names, noun) = (others.join(", "), if others.len() == 1 { "table" } else { "tables" });
+    if replayed == 0 {
+        tracing::info!(producer, tables = names, "looks things up in tables that are others than before");
+        return None;
+    }
+    let note = format!(
+        "{noun} {names}: not as at its last snapshot; {replayed} records from there on were looked up again, in what is there now"
+    );
+    tracing::warn!(producer, "{note}");
+    Some(note)
 }
 
 /// A plugin whose file is not the one that was quarantined gets a chance of its own: behind the replay, which it took no
@@ -145,7 +164,7 @@ fn replay(
 }
 
 /// What each operator came to that it had not come to before the restart, in words.
-fn diverged(chain: &Chain, mark: &Mark, notes: &[(String, u64)]) -> Vec<String> {
+fn diverged(chain: &Chain, mark: &Mark, notes: &[(String, u64)], others: &[&str]) -> Vec<String> {
     if mark.counts.is_empty() {
         return Vec::new();
     }
@@ -167,6 +186,7 @@ fn diverged(chain: &Chain, mark: &Mark, notes: &[(String, u64)]) -> Vec<String> 
         let made = notes.iter().find(|(known, _)| *known == name).map(|(_, hash)| *hash);
         let why = match made {
             Some(made) if made != chain.plugin_hash(operator) => "; its file is not the one that made the snapshot",
+            Some(_) if !others.is_empty() => "; its file is the one that made the snapshot, a table is not",
             Some(_) => "; its file is the one that made the snapshot: it does not give the same twice",
             None => "",
         };

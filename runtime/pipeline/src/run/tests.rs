@@ -15,6 +15,7 @@ use tidegate_sandbox::{Engine, EngineOptions, Limits};
 use tidegate_store::{Append, Hold, Keep, MemoryDisk, MemoryStore, Retention, Store, StreamSpec, Visibility, WhenFull};
 
 mod quarantine;
+mod tables;
 
 const SECOND: i64 = 1_000_000;
 

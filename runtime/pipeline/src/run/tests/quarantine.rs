@@ -54,7 +54,7 @@ fn hostile(guest: Guest, on_quarantine: OnQuarantine) -> OperatorOptions {
 
 impl Bench {
     /// Works up what there is, past plugins that give up.
-    fn go(&self, running: &mut Running) {
+    pub(super) fn go(&self, running: &mut Running) {
         let drain = CancellationToken::new();
         self.tokio.block_on(async {
             running.try_again(&drain).await.unwrap();
