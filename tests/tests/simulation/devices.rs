@@ -30,6 +30,11 @@ pub fn is_bad(seq: u64) -> bool {
     seq % BAD_EVERY == BAD_EVERY - 1
 }
 
+/// Whether the plugin of the pipeline `brittle` traps at it: they come in storms.
+pub fn is_brittle(seq: u64) -> bool {
+    seq % 100 >= 80
+}
+
 /// Whether the upstream refuses it for good.
 pub fn is_refused(seq: u64) -> bool {
     seq % 53 == 17

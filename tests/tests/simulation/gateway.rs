@@ -35,6 +35,8 @@ pub struct Around {
 /// A running gateway.
 pub struct Gateway {
     pub store: Arc<dyn Store>,
+    /// Of the pipeline whose plugin faults.
+    pub brittle: tidegate_pipeline::Handle,
     stages: [Stage; 3],
 }
 
@@ -80,6 +82,7 @@ pub fn start(around: &Around, store: Arc<dyn Store>, boot: u64) -> Gateway {
             }
         }));
     }
+    let mut brittle = None;
     for (options, input) in &setup().plan.pipelines {
         let built = Pipeline::build(options.clone(), input, store.clone(), clock.clone());
         let (pipeline, handle) = built.expect("it was planned");
@@ -88,6 +91,7 @@ pub fn start(around: &Around, store: Arc<dyn Store>, boot: u64) -> Gateway {
         let (swapped_in, of) = (world.clone(), options.name.clone());
         tokio::spawn(async move { swaps(swapped_in, &of, asked, recipes, hands).await });
         let (drain, world, name) = (pipelines.drain.clone(), world.clone(), options.name.clone());
+        brittle = Some(handle.clone()).filter(|_| &*name == "brittle").or(brittle);
         pipelines.tasks.push(tokio::spawn(async move {
             pipeline.work(&drain).await;
             if let Some(reason) = handle.status().reason {
@@ -119,7 +123,7 @@ pub fn start(around: &Around, store: Arc<dyn Store>, boot: u64) -> Gateway {
             }
         });
     }
-    Gateway { store, stages: [sources, pipelines, sinks] }
+    Gateway { store, brittle: brittle.expect("it is configured"), stages: [sources, pipelines, sinks] }
 }
 
 impl Gateway {

@@ -46,6 +46,7 @@ pub struct Told {
     pub outages: u64,
     pub lost_replies: u64,
     pub swaps: u64,
+    pub quarantines: u64,
     pub log: Vec<String>,
     pub card: Vec<u8>,
 }
@@ -72,6 +73,7 @@ impl Told {
         self.outages += other.outages;
         self.lost_replies += other.lost_replies;
         self.swaps += other.swaps;
+        self.quarantines += other.quarantines;
     }
 
     /// A simulation whose faults do not happen holds nothing.
@@ -92,6 +94,7 @@ impl Told {
             ("the upstream was away", self.outages),
             ("replies were lost", self.lost_replies),
             ("plugins were swapped", self.swaps),
+            ("a plugin was in quarantine", self.quarantines),
         ] {
             assert!(count >= self.lives / 20, "{what} {count} times in {} lives", self.lives);
         }
@@ -110,6 +113,7 @@ impl fmt::Display for Told {
         write!(f, "{} redelivered, {} over a boot, ", self.direct_again, self.direct_known_again)?;
         write!(f, "{} cut, {} silent, {} taken over; ", self.direct_cut, self.direct_silent, self.direct_taken_over)?;
         write!(f, "{} replies lost, {} outages, ", self.lost_replies, self.outages)?;
+        write!(f, "{} quarantines, ", self.quarantines)?;
         write!(f, "{} failed writes, {} full cards, ", self.failed_writes, self.full_cards)?;
         write!(f, "{} plugs pulled with a full stream, {} caps, ", self.full_streams, self.caps)?;
         write!(f, "{} plugins swapped", self.swaps)
@@ -156,7 +160,7 @@ pub fn live_with(seed: u64, planted: Option<Planted>) -> Told {
             let gateway = begin(&around, &mut chance, boot, &written_off);
             // What ends a boot: the plug, at some moment.
             pass(chance.random_range(200..6_000)).await;
-            pull_the_plug(&around, &*gateway.store, &mut chance);
+            pull_the_plug(&around, &gateway, &mut chance);
             drop(gateway);
         });
         world.hold();
@@ -191,8 +195,9 @@ fn begin(around: &Around, chance: &mut StdRng, boot: u64, written_off: &BTreeSet
     start(around, store, boot)
 }
 
-fn pull_the_plug(around: &Around, store: &dyn Store, chance: &mut StdRng) {
-    let full = store.room(Some("readings")).now_or_never().is_none();
+fn pull_the_plug(around: &Around, gateway: &Gateway, chance: &mut StdRng) {
+    tell_quarantine(around, gateway);
+    let full = gateway.store.room(Some("readings")).now_or_never().is_none();
     around.world.log(format!("life: the plug is pulled, readings are full: {full}"));
     around.card.disk.power_cut();
     around.broker.cut(&around.world, chance);
@@ -217,12 +222,23 @@ async fn recover(around: &Around, gateway: Gateway, written_off: &BTreeSet<u64>,
     oracle::hold_truth(around);
     oracle::hold_once(around);
     oracle::hold_accounts(around, &*store);
+    tell_quarantine(around, &gateway);
     for (stream, reason, count) in store.health().losses {
         around.world.log(format!("ledger: {stream} {} {count}", reason.word()));
     }
     gateway.drain().await;
     around.world.log("life: stopped in order");
     around.world.hold();
+}
+
+/// What came of the plugin that faults; no replay may have differed.
+fn tell_quarantine(around: &Around, gateway: &Gateway) {
+    let status = gateway.brittle.status();
+    for held in &status.quarantined {
+        around.world.log(format!("brittle: in quarantine since {}, {} records passed by", held.at, held.records));
+    }
+    let diverged = status.notes.iter().find(|note| note.contains("may differ"));
+    diverged.into_iter().for_each(|note| around.world.wrong(format!("brittle: {note}")));
 }
 
 /// Every reader of every stream has read everything, and every reading is in a window.
@@ -269,6 +285,7 @@ fn tell(around: &Around, boots: u64) -> Told {
         outages: count("away for"),
         lost_replies: count("is lost"),
         swaps: count("plugin swapped with"),
+        quarantines: count("brittle: in quarantine"),
         card: around.card.disk.image(),
         log,
     }

@@ -14,6 +14,10 @@ mod card;
 mod devices;
 mod field;
 mod gateway;
+/// The sandbox's own plugins that misbehave.
+#[allow(dead_code)]
+#[path = "../../../runtime/sandbox/tests/hostile/guest.rs"]
+mod guest;
 mod life;
 mod oracle;
 mod packets;

@@ -68,7 +68,7 @@ pub fn hold_custody(around: &Around, store: &dyn Store, written_off: &BTreeSet<u
     let dropped = of_broker.len() + direct.len();
     assert!(
         dropped as u64 <= ledgered,
-        "{of_broker:?}, {direct:?} are gone, {ledgered} dead letters are in the ledger"
+        "acknowledged and lost: {of_broker:?}, {direct:?}; {ledgered} dead letters are in the ledger"
     );
 }
 
@@ -109,7 +109,7 @@ pub fn hold_truth(around: &Around) {
         "direct" => around.field.state().sent.get(&seq).map(|sent| sent.payload.clone()),
         _ => around.broker.sent(seq),
     };
-    for stream in ["readings", "warm", "direct"] {
+    for stream in ["readings", "warm", "brittle", "direct"] {
         for value in seen.all(stream) {
             let seq = value["seq"].as_u64().expect("a number");
             let payload = sent(stream, seq).unwrap_or_else(|| panic!("{stream}: {seq} was never sent"));
@@ -170,6 +170,16 @@ pub fn hold_accounts(around: &Around, store: &dyn Store) {
     let lost = |stream: &str, reason: LossReason| -> u64 {
         health.losses.iter().filter(|l| l.0 == stream && l.1 == reason).map(|l| l.2).sum()
     };
+    // Each passed it, or passed by it, or was one that it faulted on before it was given up.
+    let mut missing = readings.clone();
+    for seq in seqs("brittle") {
+        let at = missing.iter().position(|missing| *missing == seq);
+        missing.remove(at.unwrap_or_else(|| panic!("brittle: {seq} came oftener than it was taken in")));
+    }
+    assert!(missing.iter().all(|&seq| devices::is_brittle(seq)), "brittle: a good reading is missing: {missing:?}");
+    let faulted = lost("readings", LossReason::Fault);
+    assert_eq!(missing.len() as u64, faulted, "brittle: each missing reading is in the ledger");
+
     let counted: u64 = seen.of("sums", epoch).map(|v| v["count"].as_u64().expect("a count")).sum();
     let late = lost("readings", LossReason::Late);
     assert_eq!(counted + late, readings.len() as u64, "every reading is in one window, or late ({late})");

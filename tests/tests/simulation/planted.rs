@@ -22,7 +22,7 @@ pub enum Planted {
     ForgottenMessages,
     /// After a restart it does not know its devices.
     ForgottenDevices,
-    /// Where a pipeline has read to is not committed with what it made of it.
+    /// Where the pipeline `warm` has read to is not committed with what it made of it.
     LostRead,
     /// What is given up is not ledgered.
     LostLoss,
@@ -41,7 +41,7 @@ impl Planted {
         (Planted::ForgottenDevices, "session false, kept: true, something was acknowledged: true"),
         (Planted::LostRead, "made each warm reading once"),
         (Planted::LostLoss, "in the ledger"),
-        (Planted::DeliveredUnheard, "made each warm reading once"),
+        (Planted::DeliveredUnheard, "acknowledged and lost"),
         (Planted::SkippedBlock, "acknowledged and lost"),
     ];
 
@@ -91,7 +91,7 @@ impl Store for Buggy {
     fn commit(&self, mut commit: Commit) -> Result<Receipt, Refusal> {
         let producer = commit.session.producer.clone();
         match self.bug {
-            Planted::LostRead if producer.starts_with("pipeline/") && !commit.appends.is_empty() => {
+            Planted::LostRead if &*producer == "pipeline/warm" && !commit.appends.is_empty() => {
                 commit.reads.clear();
             }
             Planted::LostLoss => commit.losses.clear(),

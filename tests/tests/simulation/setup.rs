@@ -1,7 +1,9 @@
 //! The gateway's configuration, and its plan with the plugins loaded: the same for every life.
 
+use crate::guest::Guest;
 use std::path::Path;
 use std::sync::OnceLock;
+use tempfile::TempDir;
 use tidegate::config::{Config, parse};
 use tidegate::topology::{Plan, plan};
 use tidegate_sandbox::{Engine, EngineOptions};
@@ -23,6 +25,7 @@ reserve = "16KiB"
 
 [plugins]
 dir = "${PLUGINS}"
+faults_max = 6
 call_time = "60s"       # deadlines are the real clock's: none may end in a life of virtual time
 
 [streams.readings]
@@ -81,10 +84,46 @@ checkpoint_interval = "2s"
 aggregate = "stats"
 params = { fields = ["temp", "seq"] }
 window = { tumbling = "1s", lateness = "10s", idle = "2s" }
+
+[pipelines.brittle]
+from = ["readings"]
+to = "brittle"
+checkpoint_interval = "3s"
+[[pipelines.brittle.operators]]
+filter = "brittle"
+on_quarantine = "bypass"
+release_after = "2s"
 "#;
 
+/// A filter that keeps every reading, and traps at those of `devices::is_brittle`.
+fn brittle() -> String {
+    let mut plugin = Guest::filter(
+        "(local $row i32) (local $at i32)
+         (local.set $at (i32.load offset=4 (local.get $columns)))
+         (block $done (loop $next
+           (br_if $done (i32.eq (local.get $row) (local.get $rows)))
+           (if (i64.ge_u (i64.rem_u (i64.load (local.get $at)) (i64.const 100)) (i64.const 80)) (then unreachable))
+           (local.set $at (i32.add (local.get $at) (i32.const 8)))
+           (local.set $row (i32.add (local.get $row) (i32.const 1)))
+           (br $next)))
+         (call $keep_all (local.get $rows))",
+    );
+    plugin.reads = &["seq"];
+    plugin.text()
+}
+
+/// The folder of the plugins that ship, with `brittle` beside them.
+fn plugins() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["threshold.wasm", "stats.wasm"] {
+        std::fs::copy(parts::plugins().join(name), folder.path().join(name)).expect("it is built");
+    }
+    std::fs::write(folder.path().join("brittle.wat"), brittle()).expect("written");
+    folder
+}
+
 /// The streams with a sink each.
-pub const DELIVERED: [&str; 7] = ["readings", "direct", "lines", "warm", "sums", "dead_letters", "ledger"];
+pub const DELIVERED: [&str; 8] = ["readings", "direct", "lines", "warm", "sums", "brittle", "dead_letters", "ledger"];
 
 /// What a boot is made of.
 pub struct Setup {
@@ -103,7 +142,8 @@ pub fn setup() -> &'static Setup {
             ));
             text.push_str("backoff_min = \"100ms\"\nbackoff_max = \"2s\"\nrequest_bytes_max = \"4KiB\"\n");
         }
-        let plugins = parts::plugins().display().to_string();
+        let folder = plugins();
+        let plugins = folder.path().display().to_string();
         let variables = |name: &str| (name == "PLUGINS").then(|| plugins.clone());
         let mut config = parse(Path::new("/simulation.toml"), &text, &variables).unwrap_or_else(|e| panic!("{e}"));
         for (stream, bytes) in
