@@ -62,7 +62,8 @@ struct Inner {
     runner: Option<Runner>,
     /// What the old one gave away and the new one has not taken in yet.
     carried: Option<Carried>,
-    begun: bool,
+    /// Which handover it is, once it has begun.
+    begun: Option<u64>,
     slots: usize,
     gap_us: u64,
 }
@@ -77,7 +78,7 @@ impl Handover {
     /// Configures another version for the operator of `recipe`.
     pub fn new(recipe: &Recipe, plugin: Arc<Plugin>) -> Result<Handover, ConfigureError> {
         let runner = Some(recipe.runner(plugin)?);
-        Ok(Handover(Arc::new(Mutex::new(Inner { runner, carried: None, begun: false, slots: 0, gap_us: 0 }))))
+        Ok(Handover(Arc::new(Mutex::new(Inner { runner, carried: None, begun: None, slots: 0, gap_us: 0 }))))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -88,12 +89,17 @@ impl Handover {
     pub(crate) fn give(&self, operator: &mut dyn Operator) -> Result<(), String> {
         let inner = &mut *self.inner();
         let Some(next) = &inner.runner else { return Err("this version is in its place already".into()) };
-        let slots = if inner.begun { Vec::new() } else { operator.slots() };
+        let slots = operator.slots();
         let runner = operator.runner();
         next.succeeds(runner).map_err(|misfit| format!("{misfit}: put the file in place and restart the gateway"))?;
-        let given = if inner.begun { runner.changed() } else { runner.hand_over(&slots) };
-        inner.carried = Some(given.map_err(|halted| halted.to_string())?);
-        inner.begun = true;
+        let given = match inner.begun {
+            None => runner.hand_over(&slots).map(Some),
+            Some(handover) => runner.changed(handover),
+        };
+        let given = given.map_err(|halted| halted.to_string())?;
+        let given = given.ok_or("the plugin was made anew or swapped meanwhile: try again")?;
+        inner.begun = Some(given.handover);
+        inner.carried = Some(given);
         Ok(())
     }
 

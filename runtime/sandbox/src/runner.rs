@@ -35,7 +35,7 @@ pub struct Runner {
     base: Base,
     journal: Journal,
     /// Slots saved since a handover began, where one did.
-    touched: Option<Vec<bool>>,
+    touched: Option<handover::Touched>,
     faults_in_row: u32,
     /// Rises by [`STORM_SHARE`](crate::limits::STORM_SHARE) with every item at fault, falls by one with every other.
     storm: u32,

@@ -137,6 +137,26 @@ fn what_is_touched_while_states_are_carried_is_carried_too() {
 }
 
 #[test]
+fn of_two_handovers_at_a_time_the_one_that_began_first_is_refused() {
+    let mut bench = Bench::deadband();
+    bench.process(&[(1, 0, 1.0)]);
+    let plugin = second();
+    let [first, second] = [(); 2].map(|()| Handover::new(&bench.recipe, plugin.clone()).unwrap());
+    bench.give(&first).unwrap();
+    first.take_in().unwrap();
+    bench.process(&[(1, 1, 5.0)]);
+    bench.give(&second).unwrap();
+    assert!(bench.switch(&first).unwrap_err().contains("try again"), "what was touched between them would be missing");
+    second.take_in().unwrap();
+    bench.switch(&second).unwrap();
+    assert_eq!(bench.process(&[(1, 2, 5.1)]), Vec::<String>::new());
+    let third = Handover::new(&bench.recipe, plugin.clone()).unwrap();
+    bench.give(&third).unwrap();
+    bench.swap(plugin.clone()).unwrap();
+    assert!(bench.switch(&third).unwrap_err().contains("try again"), "it began with a version that is gone");
+}
+
+#[test]
 fn open_windows_are_carried_and_a_swap_does_not_show_in_results() {
     let file = plugins().join("stats.wasm");
     let stats = Engine::new(EngineOptions::default()).unwrap().load(&file, &Limits::default()).unwrap();

@@ -5,11 +5,23 @@
 
 use super::Runner;
 use crate::{Halted, StateError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tidegate_record::Blobs;
+
+/// Tells handovers apart.
+static HANDOVERS: AtomicU64 = AtomicU64::new(0);
+
+/// Slots saved since a handover began.
+pub(super) struct Touched {
+    handover: u64,
+    marks: Vec<bool>,
+}
 
 /// States on their way from one version to another.
 #[derive(Debug, Clone, Default)]
 pub struct Carried {
+    /// The handover they are part of.
+    pub handover: u64,
     /// The version of these states.
     pub version: u32,
     /// The slots that have one.
@@ -86,19 +98,24 @@ impl Runner {
     /// Begins to hand over: the states of `slots`. What is touched from here on is noted for [`Runner::changed`].
     pub fn hand_over(&mut self, slots: &[u32]) -> Result<Carried, Halted> {
         self.rebase()?;
-        self.touched = Some(Vec::new());
-        let mut carried = self.carried(slots);
+        let handover = HANDOVERS.fetch_add(1, Relaxed);
+        self.touched = Some(Touched { handover, marks: Vec::new() });
+        let mut carried = self.carried(handover, slots);
         // Who begins has no states that could be gone.
         carried.gone.clear();
         Ok(carried)
     }
 
-    /// The states of slots touched since it was asked last.
-    pub fn changed(&mut self) -> Result<Carried, Halted> {
+    /// The states of slots touched since it was asked last; `None` where that handover is not on: another one began, or this
+    /// runner is not the one it began with.
+    pub fn changed(&mut self, handover: u64) -> Result<Option<Carried>, Halted> {
         self.rebase()?;
-        let marks = self.touched.replace(Vec::new()).unwrap_or_default();
+        let Some(touched) = self.touched.as_mut().filter(|touched| touched.handover == handover) else {
+            return Ok(None);
+        };
+        let marks = std::mem::take(&mut touched.marks);
         let slots: Vec<u32> = (0..).zip(&marks).filter(|&(_, &mark)| mark).map(|(slot, _)| slot).collect();
-        Ok(self.carried(&slots))
+        Ok(Some(self.carried(handover, &slots)))
     }
 
     /// Takes in what another version gave away.
@@ -123,16 +140,17 @@ impl Runner {
         self.arrival = before.arrival;
     }
 
-    fn carried(&self, slots: &[u32]) -> Carried {
+    fn carried(&self, handover: u64, slots: &[u32]) -> Carried {
         let (slots, gone) = slots.iter().partition(|&&slot| !self.base.at(slot).is_empty());
-        let mut carried = Carried { version: self.setup.state_version, slots, states: Blobs::default(), gone };
+        let version = self.setup.state_version;
+        let mut carried = Carried { handover, version, slots, states: Blobs::default(), gone };
         carried.slots.iter().for_each(|&slot| carried.states.push(self.base.at(slot)));
         carried
     }
 
     /// Notes which slots were touched, while a handover is on.
     pub(super) fn note(&mut self, slots: &[u32]) {
-        let Some(marks) = &mut self.touched else { return };
+        let Some(Touched { marks, .. }) = &mut self.touched else { return };
         let end = slots.iter().max().map_or(0, |&max| max as usize + 1);
         if end > marks.len() {
             marks.resize(end, false);

@@ -16,6 +16,7 @@ use beside::Beside;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_pipeline::{Handle, Recipe, Swapped};
 use tidegate_sandbox::{Engine, Plugin};
@@ -139,7 +140,11 @@ impl Versions {
         let operator = &self.0.operators[at];
         let (name, limits) = (&operator.configured.plugin, &operator.recipe.options.limits);
         let (file, hash) = (plan::file(&self.0.config, name), *operator.now().plugin.hash());
-        let Ok(bytes) = std::fs::read(&file) else { return };
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(&file).map(|file| file.take(limits.module_bytes as u64 + 1));
+        if read.and_then(|mut file| file.read_to_end(&mut bytes)).is_err() {
+            return;
+        }
         if self.0.engine.load_bytes(&file, &bytes, limits).is_ok_and(|plugin| *plugin.hash() == hash)
             && let Err(error) = self.0.kept.keep(&hex(&hash), &bytes)
         {
@@ -193,7 +198,7 @@ impl Versions {
 impl Changes for Versions {
     fn change(&self, pipeline: &str, operator: usize, change: Change) -> BoxFuture<'static, Result<Value, String>> {
         let (versions, at) = (self.clone(), self.find(pipeline, operator));
-        async move {
+        let work = async move {
             let at = at?;
             match change {
                 Change::Swap => versions.swap(at).await.map(|swapped| json!(swapped)),
@@ -201,8 +206,9 @@ impl Changes for Versions {
                 Change::Unshadow => versions.unshadow(at).await,
                 Change::Canary(asked) => versions.canary(vec![at], asked).await,
             }
-        }
-        .boxed()
+        };
+        // It goes on when whoever asked is gone: half of it would be nothing.
+        async move { tokio::spawn(work).await.map_err(|error| error.to_string())? }.boxed()
     }
 }
 
