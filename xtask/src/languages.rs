@@ -1,9 +1,12 @@
-//! What makes plugins of JavaScript and Python, for the tests: pinned, with hashes, in `target/tools`.
+//! What makes plugins of JavaScript, Python and Go, for the tests: what is fetched is pinned, with hashes, in `target/tools`.
 
 use crate::checkout::Checkout;
 use crate::setup::there;
 use crate::step::{Outcome, execute, works};
 use std::fs;
+
+/// The first 1.x that has `go:wasmexport`.
+const GO_MINOR: u32 = 24;
 
 /// componentize-qjs, by npm; its scripts are not run, it brings its program ready.
 pub fn javascript(checkout: &Checkout) -> Outcome {
@@ -50,6 +53,17 @@ pub fn python(checkout: &Checkout) -> Outcome {
     )
 }
 
+/// Go is there already; but Debian's may be too old to export functions by name.
+pub fn go(checkout: &Checkout) -> Outcome {
+    let told = checkout.command("go").args(["env", "GOVERSION"]).output()?;
+    let told = String::from_utf8_lossy(&told.stdout).trim().to_string();
+    let minor = told.strip_prefix("go1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    match minor {
+        Some(minor) if minor >= GO_MINOR => there(&told),
+        _ => Err(format!("go says it is {told:?}: plugins in Go need 1.{GO_MINOR} or later, first on the PATH").into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     /// What an author is told to install is what the tests install.
@@ -61,6 +75,8 @@ mod tests {
         assert!(tested.lines().any(|tested| tested == line), "{line}");
         let template = include_str!("../../runtime/tidegate/src/author/templates/python/requirements.txt");
         let tested = include_str!("../componentize-py.txt");
+        let go = include_str!("../../runtime/tidegate/src/author/templates/go/go.mod.txt");
+        assert!(go.ends_with(&format!("go 1.{}\n", super::GO_MINOR)), "{go}");
         assert!(template.starts_with("componentize-py==") && tested.starts_with(template.trim()), "{template}");
     }
 }

@@ -53,6 +53,7 @@ pub fn for_tests(checkout: &Checkout) -> Outcome {
     toxiproxy(checkout)?;
     languages::javascript(checkout)?;
     languages::python(checkout)?;
+    languages::go(checkout)?;
     cargo_deny(checkout)
 }
 

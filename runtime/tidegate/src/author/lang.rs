@@ -15,11 +15,13 @@ pub enum Lang {
     Js,
     /// Python, in CPython.
     Python,
+    /// Go, by its own compiler.
+    Go,
 }
 
 impl Lang {
     /// Every one.
-    pub const ALL: [Lang; 5] = [Lang::Rust, Lang::C, Lang::Wat, Lang::Js, Lang::Python];
+    pub const ALL: [Lang; 6] = [Lang::Rust, Lang::C, Lang::Wat, Lang::Js, Lang::Python, Lang::Go];
 
     /// What a person writes for it.
     pub fn word(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Lang {
             Lang::Wat => "wat",
             Lang::Js => "js",
             Lang::Python => "python",
+            Lang::Go => "go",
         }
     }
 
@@ -40,6 +43,7 @@ impl Lang {
             Lang::Wat => "plugin.wat",
             Lang::Js => "plugin.js",
             Lang::Python => "plugin.py",
+            Lang::Go => "plugin.go",
         }
     }
 

@@ -44,6 +44,7 @@ pub fn files(lang: Lang, kind: Kind) -> Option<Vec<File>> {
             ("requirements.txt", include_str!("templates/python/requirements.txt").into()),
             (".gitignore", ".venv\n__pycache__\n".into()),
         ],
+        Lang::Go => go(kind)?,
     };
     if lang != Lang::Rust {
         files.push(("wit/world.wit", world(kind).into()));
@@ -61,6 +62,19 @@ fn rust(kind: Kind) -> Option<Vec<File>> {
         ("src/lib.rs", lib.into()),
         (".gitignore", "target\n".into()),
     ])
+}
+
+fn go(kind: Kind) -> Option<Vec<File>> {
+    let mut files: Vec<File> = vec![
+        ("plugin.go", by_kind!(kind, "go/", ".go": filter detect aggregate)?.into()),
+        ("tidegate.go", include_str!("templates/go/tidegate.go").into()),
+        ("tidegate_kind.go", by_kind!(kind, "go/tidegate_", ".go": filter detect aggregate)?.into()),
+        ("go.mod", include_str!("templates/go/go.mod.txt").into()),
+    ];
+    if kind != Kind::Filter {
+        files.push(("tidegate_state.go", include_str!("templates/go/tidegate_state.go").into()));
+    }
+    Some(files)
 }
 
 /// What the plugin exports.

@@ -1,6 +1,7 @@
 //! From an author's folder to a component in it. Which language it is, the files there say.
 
 mod c;
+mod go;
 mod rust;
 mod script;
 mod tool;
@@ -27,6 +28,7 @@ pub fn build(folder: &Path) -> Result<Built, String> {
         Lang::Wat => wat(&folder)?,
         Lang::Js => script::javascript(&folder)?,
         Lang::Python => script::python(&folder)?,
+        Lang::Go => go::component(&folder)?,
     };
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let file = folder.join(format!("{name}.wasm"));
