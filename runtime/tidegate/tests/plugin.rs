@@ -304,3 +304,15 @@ fn what_a_plugin_exports_must_be_what_its_world_says() {
     assert!(said.contains("does it export what wit/world.wit says, and import nothing else?"), "{said}");
     assert!(said.contains("failed to find export of interface `tidegate:plugin/state@1.0.0`"), "{said}");
 }
+
+#[test]
+fn a_plugin_that_chokes_the_compiler_costs_a_child() {
+    // Shown by the folder the child's files are in: without a place for them nothing is compiled.
+    let nowhere = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["plugin", "inspect", &shipped("scale.wasm")])
+        .env("TMPDIR", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(nowhere.status.code(), Some(6));
+    assert!(said(&nowhere).contains("no temporary folder to compile in: "), "{}", said(&nowhere));
+}

@@ -111,6 +111,12 @@ fn a_signed_plugin_passes_the_check_and_says_who_signed_it() {
     assert_eq!(verified, by_config);
     let inspected = succeeds(&["plugin", "inspect", &site.path("threshold.wasm")]);
     assert!(inspected.contains(&format!("  signed    by {id}, it says: tidegate plugin verify\n")), "{inspected}");
+    let nobody = tidegate(&["plugin", "verify", &site.path("threshold.wasm"), "--config", &site.configure("")]);
+    assert!(
+        said(&nobody).contains("nobody is trusted here: name public keys in plugins.trusted_keys"),
+        "{}",
+        said(&nobody)
+    );
     site.sign("other");
     assert!(site.check(REQUIRED).contains("is sound"), "a second signature takes nothing away");
 }

@@ -22,16 +22,20 @@ pub use trials::{Verdict, run};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidegate_sandbox::{Engine, EngineOptions, Grants, Limits, Plugin};
+use tidegate_sandbox::{Compiler, Engine, EngineOptions, Grants, Limits, Plugin};
 
 /// The limits a configuration has by default, and all it may grant.
 pub fn limits() -> Limits {
     Limits { grants: Grants::all(), ..Limits::default() }
 }
 
-/// Loads a plugin as the gateway does.
+/// Loads a plugin as the gateway does: one made to choke the compiler costs only a child of this process.
 pub fn load(file: &Path, limits: &Limits) -> Result<Arc<Plugin>, String> {
-    let engine = Engine::new(EngineOptions::default()).map_err(|error| error.to_string())?;
+    let temporary = tempfile::tempdir().map_err(|error| format!("no temporary folder to compile in: {error}"))?;
+    let exe = std::env::current_exe().map_err(|e| format!("this program's own file cannot be found: {e}"))?;
+    let compiler = Compiler::Child { exe, args: vec!["compile-plugin".into()] };
+    let options = EngineOptions { cache_dir: Some(temporary.path().into()), compiler, ..EngineOptions::default() };
+    let engine = Engine::new(options).map_err(|error| error.to_string())?;
     engine.load(file, limits).map_err(|error| error.to_string())
 }
 

@@ -35,7 +35,7 @@ mod value;
 pub use errors::{Errors, Problem};
 pub use gateway::ControlConfig;
 pub use pipelines::{Late, OperatorConfig, PipelineConfig, WindowConfig};
-pub use plugins::{OnChange, PluginsConfig};
+pub use plugins::{OnChange, PluginsConfig, limits as plugin_limits};
 pub use sinks::{SinkConfig, SinkKind};
 pub use sources::{SourceConfig, SourceKind};
 pub use streams::StreamConfig;

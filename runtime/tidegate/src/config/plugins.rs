@@ -1,10 +1,13 @@
 //! `[plugins]`: where they are and what they may use.
 
+use super::context::Context;
 use super::section::Section;
 use super::units::Size;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidegate_sandbox::{CompileLimits, EngineOptions, Grants, Limits, LogLimits, Trust};
+use toml::de::DeTable;
 
 /// Plugins as configured.
 #[derive(Debug, Clone)]
@@ -76,6 +79,49 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
             },
         }
     })
+}
+
+/// The options of `[plugins]` that are limits of a plugin and its calls.
+const LIMITS: [&str; 15] = [
+    "call_time",
+    "faults_max",
+    "instances",
+    "log_call_bytes",
+    "log_call_lines",
+    "log_minute_bytes",
+    "log_minute_lines",
+    "memories",
+    "memory_bytes",
+    "module_bytes",
+    "output_bytes",
+    "output_records",
+    "state_bytes",
+    "state_slot_bytes",
+    "table_elements",
+];
+
+/// The limits there are with these options of `[plugins]`, read as a configuration's are. The error is a sentence.
+pub fn limits(options: &BTreeMap<String, String>) -> Result<Limits, String> {
+    let mut text = "[plugins]\n".to_string();
+    for (name, value) in options {
+        if !LIMITS.contains(&name.as_str()) {
+            return Err(format!("{name:?} is none of {}", LIMITS.join(", ")));
+        }
+        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        let value = if is_number { value.clone() } else { format!("{value:?}") };
+        text += &format!("{name} = {value}\n");
+    }
+    let table = DeTable::parse(&text).map_err(|error| error.message().to_string())?;
+    let nothing = |_: &str| None;
+    let context = Context::new(Path::new(""), "", &text, &nothing);
+    let config = Section::root(&context, table.get_ref(), read);
+    match context.finish() {
+        Ok(_) => Ok(config.limits),
+        Err(errors) => {
+            let told = errors.problems().iter().map(|problem| format!("{}: {}", problem.path, problem.message));
+            Err(told.collect::<Vec<_>>().join("; "))
+        }
+    }
 }
 
 fn compile(section: &mut Section<'_>) -> CompileLimits {
