@@ -11,6 +11,10 @@ use crate::{Blobs, Column, Field, Scalar, Values};
 pub trait Emits: Sized {
     /// Its fields.
     fn fields() -> Vec<Field>;
+    /// What each of them means, for people.
+    fn help() -> Vec<&'static str> {
+        Vec::new()
+    }
     /// Appends its values to the columns of [`Emits::fields`].
     fn emit(self, columns: &mut [Column]);
 }

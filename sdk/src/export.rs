@@ -149,7 +149,10 @@ pub mod glue {
             name: name.into(),
             version: version.into(),
             summary: summary.into(),
-            params: P::Params::schema().json(),
+            params: {
+                let fields = P::fields_help().map(|fields| format!(",\"x-fields\":{}", fields.json()));
+                P::Params::schema().json_beside(&fields.unwrap_or_default())
+            },
         }
     }
 

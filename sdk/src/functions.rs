@@ -25,10 +25,12 @@ mod transform;
 pub use transform::{CodecFn, CodecOf, Frame, TransformFn, TransformOf};
 
 use crate::emit::{Emits, columns};
+use crate::help;
 use crate::plugin::outcome::Outcome;
 use crate::record::Reader;
 use crate::{
-    Aggregate, Batch, Column, Detect, Fault, Field, Filter, Finding, Issue, Params, Plan, Plugin, Record, Slots,
+    Aggregate, Batch, Column, Detect, Fault, Field, FieldsHelp, Filter, Finding, Issue, Params, Plan, Plugin, Record,
+    Slots,
 };
 use crate::{State, Window};
 use serde::{Serialize, de::DeserializeOwned};
@@ -57,6 +59,10 @@ impl<F: FilterFn> Plugin for FilterOf<F> {
     fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
         let (reader, reads) = Reader::new(fields)?;
         Ok((FilterOf { params, reader }, Plan { reads, ..Plan::default() }))
+    }
+
+    fn fields_help() -> Option<FieldsHelp> {
+        Some(FieldsHelp { reads: help::reads::<F::Record>(), emits: Vec::new() })
     }
 }
 
@@ -96,6 +102,10 @@ impl<F: DetectFn> Plugin for DetectOf<F> {
     fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
         let (reader, reads) = Reader::new(fields)?;
         Ok((DetectOf { params, reader, slots: Slots::default() }, Plan { reads, ..Plan::default() }))
+    }
+
+    fn fields_help() -> Option<FieldsHelp> {
+        Some(FieldsHelp { reads: help::reads::<F::Record>(), emits: Vec::new() })
     }
 }
 
@@ -152,6 +162,10 @@ impl<S: AggregateFn> Plugin for AggregateOf<S> {
         let (reader, reads) = Reader::new(fields)?;
         let plan = Plan { reads, emits: S::Output::fields(), ..Plan::default() };
         Ok((AggregateOf { params, reader, slots: Slots::default() }, plan))
+    }
+
+    fn fields_help() -> Option<FieldsHelp> {
+        Some(FieldsHelp { reads: help::reads::<S::Record>(), emits: help::emits::<S::Output>() })
     }
 }
 

@@ -202,6 +202,7 @@ mod emit;
 mod export;
 #[doc(hidden)]
 pub mod functions;
+mod help;
 pub mod log;
 pub mod lookup;
 mod params;
@@ -216,6 +217,7 @@ pub use columns::{mask, rows};
 pub use detect::Finding;
 pub use emit::{Emits, Value};
 pub use functions::Frame;
+pub use help::{FieldHelp, FieldsHelp};
 pub use params::{Issue, Json, Param, Params, ParamsReader, Schema};
 pub use plugin::{About, Aggregate, Codec, Detect, Filter, Plan, Plugin, State, Transform, Window};
 pub use record::{Cell, Record};

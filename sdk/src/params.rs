@@ -148,10 +148,15 @@ impl Schema {
 
     /// As text.
     pub fn json(&self) -> String {
+        self.json_beside("")
+    }
+
+    /// As text, with what else is said of the plugin: `,"x-fields":{…}`.
+    pub(crate) fn json_beside(&self, more: &str) -> String {
         let required: Vec<String> = self.required.iter().map(|name| quoted(name)).collect();
         format!(
             "{{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\",\"properties\":{{{}}},\
-             \"required\":[{}],\"additionalProperties\":false}}",
+             \"required\":[{}],\"additionalProperties\":false{more}}}",
             self.properties.join(","),
             required.join(",")
         )
@@ -159,7 +164,7 @@ impl Schema {
 }
 
 /// A text as JSON.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     Json::from(text.to_string()).stringify().unwrap_or_default()
 }
 

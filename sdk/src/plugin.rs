@@ -1,6 +1,6 @@
 //! What a plugin implements.
 
-use crate::{Batch, Column, Fault, Field, Finding, Issue, Params, Table};
+use crate::{Batch, Column, Fault, Field, FieldsHelp, Finding, Issue, Params, Table};
 
 /// What a plugin says about itself; [`crate::export!`] takes it from the crate's manifest.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,11 @@ pub trait Plugin: Sized + 'static {
 
     /// Checks parameters against the fields there are; tells all that is wrong.
     fn configure(params: Self::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>>;
+
+    /// What the fields mean that it reads and emits, for `plugin inspect`; `None` where its parameters name them.
+    fn fields_help() -> Option<FieldsHelp> {
+        None
+    }
 }
 
 /// A plugin that keeps or drops records.

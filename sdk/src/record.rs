@@ -15,6 +15,8 @@ use std::marker::PhantomData;
 pub trait Record: Sized {
     /// Its fields: name, scalar, whether it receives nulls.
     const FIELDS: &'static [(&'static str, Scalar, bool)];
+    /// Unit and meaning of each of [`Record::FIELDS`], for people.
+    const HELP: &'static [(&'static str, &'static str)] = &[];
     /// Its fields that are rows of tables.
     const LOOKUPS: &'static [Lookup] = &[];
     /// The columns it is read from, found once a batch.

@@ -316,3 +316,70 @@ fn a_plugin_that_chokes_the_compiler_costs_a_child() {
     assert_eq!(nowhere.status.code(), Some(6));
     assert!(said(&nowhere).contains("no temporary folder to compile in: "), "{}", said(&nowhere));
 }
+
+/// A transform that has its device's row as a field.
+const PLACED: &str = r#"
+use tidegate::{Emits, Record};
+
+#[derive(Record)]
+struct Reading {
+    /// Of the air.
+    #[record(unit = "Cel")]
+    temp: f64,
+    #[record(table = "sites")]
+    site: Option<Site>,
+}
+
+#[derive(Record)]
+struct Site {
+    target: f64,
+}
+
+#[derive(Emits)]
+struct Placed {
+    /// How much warmer than it should be.
+    #[record(unit = "K")]
+    above: Option<f64>,
+}
+
+#[tidegate::transform]
+fn placed(r: &Reading) -> Placed {
+    Placed { above: r.site.as_ref().map(|site| r.temp - site.target) }
+}
+
+#[test]
+fn a_reading_is_compared_with_its_sites_target() {
+    tidegate::testing::table("sites", "device,target:f64\nd1,20\n");
+    let expected = "device time temp above\nd1 0 21.5 1.5\nd9 1 21.5 -";
+    tidegate::testing::plugin!().check("device time temp\nd1 0 21.5\nd9 1 21.5", expected);
+}
+"#;
+
+#[test]
+fn an_author_looks_things_up_once_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("placed").display().to_string();
+    succeeds(&["plugin", "new", &plugin, "--kind", "transform", "--sdk", SDK]);
+    std::fs::write(format!("{plugin}/src/lib.rs"), PLACED).unwrap();
+    let cases = "fields: { temp: f64 }\ntables:\n  sites: { key: device, rows: [{ device: d1, target: 20.0 }] }\ncases:\n  \
+                 - name: two\n    in: [{ device: d1, temp: 21.5 }, { device: d9, temp: 1 }]\n    \
+                 out: [{ device: d1, temp: 21.5, above: 1.5 }, { device: d9, temp: 1.0, above: null }]\n  \
+                 - name: a target that is text\n    \
+                 tables: { sites: { key: device, rows: [{ device: d1, target: warm }] } }\n    refused: ['']\n";
+    std::fs::write(format!("{plugin}/cases.yaml"), cases).unwrap();
+    let manifest = format!("{plugin}/Cargo.toml");
+    let native = Command::new("cargo")
+        .args(["test", "--release", "--quiet", "--manifest-path", &manifest])
+        .envs(build_environment())
+        .output()
+        .unwrap();
+    assert!(native.status.success() && said(&native).contains("1 passed"), "{}", said(&native));
+    succeeds(&["plugin", "build", &plugin]);
+    let tested = succeeds(&["plugin", "test", &plugin]);
+    assert!(tested.contains("2 passed, 0 failed"), "{tested}");
+    let inspected = succeeds(&["plugin", "inspect", &plugin]);
+    let fields = "  reads:\n    temp    f64, in Cel, never null: Of the air.\n    device  text\n    target  f64, of table sites\n  \
+                  emits:\n    above  f64, in K: How much warmer than it should be.\n";
+    assert!(inspected.contains("  imports   lookup (an operator needs grant = [\"lookup\"])\n"), "{inspected}");
+    assert!(inspected.ends_with(fields), "{inspected}");
+}

@@ -30,6 +30,11 @@ pub(crate) fn record(input: TokenStream) -> Result<TokenStream> {
     let of_cells = |what: TokenStream| plain.iter().map(|(field, _)| cell(field, what.clone())).collect::<Vec<_>>();
     let (scalars, nulls) = (of_cells(quote!(SCALAR)), of_cells(quote!(NULLS)));
     let (sources, finds, reads) = (of_cells(quote!(Source<'a>)), of_cells(quote!(source)), of_cells(quote!(read)));
+    let units = plain.iter().map(|(field, _)| text(field, "record", "unit")).collect::<Result<Vec<_>>>()?;
+    let help = units.into_iter().zip(&plain).map(|(unit, (field, _))| {
+        let (unit, help) = (unit.unwrap_or_default(), doc(field));
+        quote!((#unit, #help))
+    });
     let idents = plain.iter().map(|(field, _)| &field.ident);
     let names = plain.iter().map(|(_, name)| name);
     let lookups = lookups(&plain, &looked)?;
@@ -49,6 +54,7 @@ pub(crate) fn record(input: TokenStream) -> Result<TokenStream> {
             use ::tidegate::{Column, Record, Scalar, lookup};
             impl Record for #name {
                 const FIELDS: &'static [(&'static str, Scalar, bool)] = &[#((#names, #scalars, #nulls),)* #device];
+                const HELP: &'static [(&'static str, &'static str)] = &[#(#help),*];
                 #described
                 type Columns<'a> = (
                     #(#sources,)*
@@ -154,7 +160,7 @@ fn lookups(plain: &[(&Field, String)], looked: &[LookedField<'_>]) -> Result<Loo
 pub(crate) fn emits(input: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(input)?;
     let name = &input.ident;
-    let mut descriptions = Vec::new();
+    let (mut descriptions, mut help) = (Vec::new(), Vec::new());
     let mut pushes = Vec::new();
     for (at, field) in named(&input)?.iter().enumerate() {
         let (ident, ty) = (&field.ident, &field.ty);
@@ -162,6 +168,7 @@ pub(crate) fn emits(input: TokenStream) -> Result<TokenStream> {
         let unit = text(field, "record", "unit")?.unwrap_or_default();
         let scalar = quote_spanned!(ty.span()=> <#ty as ::tidegate::Value>::SCALAR);
         let push = quote_spanned!(ty.span()=> <#ty as ::tidegate::Value>::push);
+        help.push(doc(field));
         descriptions.push(quote! {
             Field { name: #field_name.into(), scalar: #scalar, unit: #unit.into() }
         });
@@ -173,6 +180,9 @@ pub(crate) fn emits(input: TokenStream) -> Result<TokenStream> {
             impl Emits for #name {
                 fn fields() -> ::std::vec::Vec<Field> {
                     ::std::vec![#(#descriptions),*]
+                }
+                fn help() -> ::std::vec::Vec<&'static str> {
+                    ::std::vec![#(#help),*]
                 }
                 fn emit(self, columns: &mut [Column]) {
                     #(#pushes)*

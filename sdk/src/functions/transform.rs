@@ -1,10 +1,11 @@
 //! Transforms and codecs of one function.
 
 use crate::emit::{Emits, empty_columns};
+use crate::help;
 use crate::lookup::Found;
 use crate::plugin::outcome::Made;
 use crate::record::Reader;
-use crate::{Batch, Cell, Codec, Column, Field, Issue, Params, Plan, Plugin, Record, Scalar, Slots, State};
+use crate::{Batch, Cell, Codec, Column, Field, FieldsHelp, Issue, Params, Plan, Plugin, Record, Scalar, Slots, State};
 use crate::{Table, Transform};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -36,6 +37,10 @@ impl<F: TransformFn> Plugin for TransformOf<F> {
         let emits = <F::Made as Made>::Row::fields();
         let (reader, reads) = Reader::new(fields)?;
         Ok((TransformOf { params, reader, slots: Slots::default() }, Plan { reads, emits, ..Plan::default() }))
+    }
+
+    fn fields_help() -> Option<FieldsHelp> {
+        Some(FieldsHelp { reads: help::reads::<F::Record>(), emits: help::emits::<<F::Made as Made>::Row>() })
     }
 }
 
@@ -95,6 +100,10 @@ impl<F: CodecFn> Plugin for CodecOf<F> {
         let emits = <F::Made as Made>::Row::fields();
         let (reader, reads) = Reader::new(fields)?;
         Ok((CodecOf { params, reader }, Plan { reads, emits, ..Plan::default() }))
+    }
+
+    fn fields_help() -> Option<FieldsHelp> {
+        Some(FieldsHelp { reads: help::reads::<Frame>(), emits: help::emits::<<F::Made as Made>::Row>() })
     }
 }
 

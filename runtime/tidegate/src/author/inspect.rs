@@ -30,6 +30,27 @@ pub struct Inspected {
     pub signed_by: Vec<String>,
     /// What it may be told.
     pub params: Vec<Parameter>,
+    /// The fields it reads; `None` where it does not say, for its parameters name them.
+    pub reads: Option<Vec<FieldSaid>>,
+    /// The fields it emits.
+    pub emits: Option<Vec<FieldSaid>>,
+}
+
+/// A field, as the plugin tells people of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FieldSaid {
+    /// Its name.
+    pub name: String,
+    /// f64, i64, bool, text, bytes.
+    pub r#type: String,
+    /// Its unit.
+    pub unit: Option<String>,
+    /// Whether it may be null.
+    pub nulls: bool,
+    /// The table it is looked up in.
+    pub table: Option<String>,
+    /// What it means.
+    pub help: String,
 }
 
 /// A parameter, from the JSON Schema the plugin gives.
@@ -66,6 +87,8 @@ pub fn inspect(file: &Path, limits: &Limits) -> Result<Inspected, String> {
         sha256: plugin.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
         signed_by: tidegate_sandbox::signers(&bytes).iter().map(ToString::to_string).collect(),
         params: params(&about.params),
+        reads: fields(&about.params, "reads"),
+        emits: fields(&about.params, "emits"),
     })
 }
 
@@ -80,6 +103,34 @@ impl Parameter {
         };
         let help = if self.help.is_empty() { String::new() } else { format!(": {}", self.help) };
         format!("{}{unit}{given}{help}", self.r#type)
+    }
+}
+
+/// The fields a plugin says it reads or emits, in its parameters' schema.
+fn fields(schema: &str, which: &str) -> Option<Vec<FieldSaid>> {
+    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+    let text = |value: &Value, key: &str| value[key].as_str().map(str::to_string);
+    let field = |value: &Value| {
+        Some(FieldSaid {
+            name: text(value, "name")?,
+            r#type: text(value, "type").unwrap_or_else(|| "any".into()),
+            unit: text(value, "unit"),
+            nulls: value["nulls"].as_bool().unwrap_or(true),
+            table: text(value, "table"),
+            help: text(value, "description").unwrap_or_default(),
+        })
+    };
+    Some(schema["x-fields"][which].as_array()?.iter().filter_map(field).collect())
+}
+
+impl FieldSaid {
+    /// What a person reads of it: `f64, in Cel, never null: What it means`.
+    pub fn told(&self) -> String {
+        let unit = self.unit.as_ref().map(|unit| format!(", in {unit}")).unwrap_or_default();
+        let table = self.table.as_ref().map(|table| format!(", of table {table}")).unwrap_or_default();
+        let nulls = if self.nulls { "" } else { ", never null" };
+        let help = if self.help.is_empty() { String::new() } else { format!(": {}", self.help) };
+        format!("{}{unit}{table}{nulls}{help}", self.r#type)
     }
 }
 

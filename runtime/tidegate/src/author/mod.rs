@@ -14,7 +14,7 @@ mod trials;
 pub use bench::{BenchOptions, Measured, bench};
 pub use build::{Built, build};
 pub use cases::{Case, Cases};
-pub use inspect::{Inspected, Parameter, inspect, params};
+pub use inspect::{FieldSaid, Inspected, Parameter, inspect, params};
 pub use lang::Lang;
 pub use new::{NewOptions, new};
 pub use sign::{keygen, sign, verify, verify_with};

@@ -233,7 +233,8 @@ fn inspect(plugin: &Path, json: bool, limits: &LimitArgs) -> Result<ExitCode, St
 
 /// What is said of a plugin.
 fn page(plugin: &Inspected) -> String {
-    let Inspected { name, version, summary, kind, contract, state, imports, bytes, sha256, signed_by, params } = plugin;
+    let Inspected { name, version, summary, kind, contract, state, imports, bytes, sha256, signed_by, params, .. } =
+        plugin;
     let imports = match imports[..] {
         [] => "none".to_string(),
         _ => format!("{0} (an operator needs grant = {imports:?})", imports.join(", ")),
@@ -261,6 +262,12 @@ fn page(plugin: &Inspected) -> String {
             (None, false) => " (may be left out)".into(),
         };
         out += &format!("    {:width$}  {:8}{unit} {}{told}\n", param.name, param.r#type, param.help);
+    }
+    for (what, fields) in [("reads", &plugin.reads), ("emits", &plugin.emits)] {
+        let fields = fields.as_deref().unwrap_or_default();
+        out += if fields.is_empty() { String::new() } else { format!("  {what}:\n") }.as_str();
+        let width = fields.iter().map(|field| field.name.len()).max().unwrap_or(0);
+        fields.iter().for_each(|field| out += &format!("    {:width$}  {}\n", field.name, field.told()));
     }
     out
 }
