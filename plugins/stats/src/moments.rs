@@ -97,7 +97,11 @@ impl Moments {
         let any = |value: f64| (self.n > 0).then_some(value);
         let n = self.n as f64;
         let (mean, sum) = (self.first + self.sum / n, self.first * n + self.sum);
-        let variance = || (self.squares - self.sum * self.sum / n).max(0.0) / (n - 1.0);
+        // Rounding may leave it a little below 0; what is not finite among the values stays not a number.
+        let variance = || {
+            let squares = self.squares - self.sum * self.sum / n;
+            if squares < 0.0 { 0.0 } else { squares / (n - 1.0) }
+        };
         let stddev = (self.n > 1).then(|| variance().sqrt());
         [any(self.min), any(self.max), any(mean), stddev, any(self.first), any(self.last), any(sum)]
     }

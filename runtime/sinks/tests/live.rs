@@ -87,6 +87,30 @@ async fn fresh_records_arrive_within_the_first_requests_while_the_backlog_drains
 }
 
 #[tokio::test]
+async fn what_was_delivered_alone_before_a_power_cut_comes_again_alone() {
+    let (mut site, calls, mut next) = (Site::new(), Notes::new(), 0);
+    for _ in 0..20 {
+        let mut sink = run(&site, 0.5, Script::new(&calls, |_| Delivery::Delivered));
+        arrive(&site, &mut next, 1).await;
+        let last = site.offsets()[&(next - 1)];
+        sink.until(|s| s.cursor.get(&0).is_some_and(|at| *at > last)).await;
+        sink.kill().await;
+        site = site.power_cut();
+        // Behind what comes again there is a backlog now, which a live share splits off.
+        arrive(&site, &mut next, 5).await;
+        finish(&site, run(&site, 0.5, Script::new(&calls, |_| Delivery::Delivered))).await;
+    }
+    let mut keys = std::collections::HashMap::new();
+    for call in calls.all() {
+        for value in call.values {
+            let key = keys.entry(value).or_insert_with(|| call.key.clone());
+            assert_eq!(*key, call.key, "record {value} came in two requests");
+        }
+    }
+    assert_eq!(keys.len() as i64, next);
+}
+
+#[tokio::test]
 async fn without_a_live_share_the_order_is_strict() {
     let site = Site::new();
     let mut next = 0;

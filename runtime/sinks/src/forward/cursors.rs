@@ -23,6 +23,8 @@ pub(super) struct Cursors {
     outstanding: Option<Receipt>,
     /// Requests done with since the outstanding commit, and those that are in it.
     unsettled: (u32, u32),
+    /// So many requests may have been made before this process.
+    known: u32,
 }
 
 pub(super) struct Mark {
@@ -36,25 +38,28 @@ impl Cursors {
         let producer = format!("sink/{}", options.name);
         let session = store.attach(&producer)?;
         let mut saved = store.state(&producer)?.map(|state| saved::read(&state)).unwrap_or_default();
-        let mut marks = Vec::new();
+        let (mut marks, mut is_first) = (Vec::new(), true);
         for partition in store.assigned(&options.stream)? {
-            let at = match store.cursor(&producer, &partition)? {
-                Some(at) => at,
-                None => store.start(&partition)?,
-            };
+            let cursor = store.cursor(&producer, &partition)?;
+            is_first &= cursor.is_none();
+            let at = cursor.map_or_else(|| store.start(&partition), Ok)?;
             let standing = saved.remove(&partition.number).unwrap_or_default().standing(at);
             marks.push(Mark { partition, standing });
         }
         // What is in the state and does not hold any more goes with the first commit.
         let (name, was_ahead) = (options.name.clone(), true);
-        Ok(Cursors { store, session, name, marks, dirty: false, was_ahead, outstanding: None, unsettled: (0, 0) })
+        // Where nothing was ever sent that is made sure of before anything is: then nobody did before.
+        let (known, unsettled) = if is_first { (0, (UNSETTLED_MAX, 0)) } else { (UNSETTLED_MAX, (0, 0)) };
+        let dirty = is_first;
+        Ok(Cursors { store, session, name, marks, dirty, was_ahead, outstanding: None, unsettled, known })
     }
 
     /// A reader for each partition.
     pub(super) fn tracks(&self, keyed: bool, bytes_max: usize, live: Live) -> Vec<Track> {
         let track = |mark: &Mark| {
             let fence = keyed.then_some(mark.standing.fence);
-            let lane = |at| Lane::new(self.store.clone(), mark.partition.clone(), at, fence, bytes_max).again();
+            let lane =
+                |at| Lane::new(self.store.clone(), mark.partition.clone(), at, fence, bytes_max).again(self.known);
             Track::new(&mark.standing, live, lane)
         };
         self.marks.iter().map(track).collect()
@@ -78,12 +83,15 @@ impl Cursors {
 
     /// Makes room for another request: a start repeats no more than [`UNSETTLED_MAX`].
     pub(super) async fn room(&mut self) -> Result<(), Error> {
-        match self.unsettled {
-            (since, within) if since + within < UNSETTLED_MAX => Ok(()),
-            // Many came while the last commit was under way.
-            (UNSETTLED_MAX.., _) => self.finish().await,
-            _ => self.receive().await,
+        let (since, within) = self.unsettled;
+        if since + within < UNSETTLED_MAX {
+            return Ok(());
         }
+        // What is under way becomes durable with it: the interval is not waited for.
+        let mut commit = self.commit();
+        commit.hurry = true;
+        self.submit(commit).await?;
+        self.receive().await
     }
 
     /// A partition stands somewhere else; it becomes durable in time.

@@ -100,9 +100,9 @@ impl Lane {
         }
     }
 
-    /// The same, after a start: the first requests may be made for the second time.
-    pub(super) fn again(self) -> Self {
-        let known = if self.fence == NO_FENCE { 0 } else { UNSETTLED_MAX };
+    /// The same where so many of the first requests may be made for the second time.
+    pub(super) fn again(self, known: u32) -> Self {
+        let known = if self.fence == NO_FENCE { 0 } else { known };
         Lane { known, ..self }
     }
 
@@ -152,7 +152,7 @@ impl Lane {
             Err(error) => return (vec![self], Err(error)),
         };
         let waited = self.waiting.front().map_or(0, |block| arrival_now.saturating_sub(block.arrival));
-        if waiting < BACKLOG_BLOCKS || waited < after.as_micros() as i64 {
+        if self.known > 0 || waiting < BACKLOG_BLOCKS || waited < after.as_micros() as i64 {
             return (vec![self], Ok(()));
         }
         let keyed = self.fence != NO_FENCE;
