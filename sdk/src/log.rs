@@ -22,3 +22,15 @@ pub fn line(level: Level, message: &str) {
     #[cfg(not(target_arch = "wasm32"))]
     crate::testing::say(level, message);
 }
+
+/// Has the message of a panic and its place said as an error: it is then part of the fault, in the dead letters too. Call
+/// it in `configure`, or first thing in a function: it does something once. Like any line it needs `grant = ["log"]`;
+/// without it a fault names the functions alone.
+pub fn panics() {
+    #[cfg(target_arch = "wasm32")]
+    {
+        static HOOKED: std::sync::Once = std::sync::Once::new();
+        let say = |panic: &std::panic::PanicHookInfo<'_>| line(Level::Error, &panic.to_string().replace('\n', " "));
+        HOOKED.call_once(|| std::panic::set_hook(Box::new(say)));
+    }
+}

@@ -62,6 +62,16 @@ impl fmt::Display for Fault {
     }
 }
 
+impl Fault {
+    /// The same, where it trapped, with what the guest said last: a panic's message.
+    pub(crate) fn with(mut self, last_words: Option<String>) -> Fault {
+        if let Some(words) = last_words.filter(|_| self.kind == FaultKind::Trap) {
+            self.message = bounded(format!("{}; it said: {words}", self.message));
+        }
+        self
+    }
+}
+
 /// A fault that concerns one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowFault {

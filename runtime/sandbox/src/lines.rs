@@ -43,6 +43,11 @@ impl Said {
         has
     }
 
+    /// The last line, where it is an error.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        self.lines.last().filter(|(level, _)| *level == Level::Error).map(|(_, line)| line.clone())
+    }
+
     /// Keeps a line, the beginning of a message of `message_bytes`.
     pub(crate) fn push(&mut self, level: Level, message: &str, message_bytes: usize, limits: &LogLimits) {
         let room = limits.call_bytes.saturating_sub(self.bytes);

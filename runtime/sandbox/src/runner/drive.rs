@@ -74,6 +74,7 @@ impl Runner {
         guest.at(None);
         self.meters.called(range.len(), CLOCK.boot_ns() - began, ticker::beats() - beats);
         let said = guest.said();
+        let last_words = if outcome.is_err() { said.last_words() } else { None };
         // What several items said that are tried again is said again.
         if outcome.is_ok() || range.len() == 1 {
             self.logger.pass(said, &self.setup.plugin.label, &self.meters);
@@ -81,7 +82,7 @@ impl Runner {
         let out = match outcome {
             Ok(out) => out,
             Err(fault) => {
-                let row = Some(range.start as u32);
+                let (row, fault) = (Some(range.start as u32), fault.with(last_words));
                 return self.faulted_on(range, fault).map(Err).map_err(|halted| Halted { row, ..halted });
             }
         };

@@ -194,3 +194,16 @@ fn what_was_said_while_it_was_configured_is_passed_on_however_the_first_call_end
     runner.keep(Input::of(&batch(&[1.0, 13.0, 1.0]))).expect("one record faults");
     assert_eq!(lines(&runner), (1, 0));
 }
+
+#[test]
+fn what_a_guest_said_last_before_it_trapped_is_part_of_the_fault() {
+    let fault = |rows| {
+        let kept = talker(rows).runner_limited(&granted()).keep(Input::of(&batch(&[1.0]))).expect("goes on");
+        kept.faults[0].fault.message.clone()
+    };
+    let trap = "wasm `unreachable` instruction executed";
+    let error = fault("(call $log (i32.const 3) (i32.const 1024) (i32.const 8)) unreachable");
+    assert_eq!(error, format!("{trap}; it said: one line"));
+    let remark = fault("(call $log (i32.const 1) (i32.const 1024) (i32.const 8)) unreachable");
+    assert_eq!(remark, trap, "only an error is about the trap");
+}
