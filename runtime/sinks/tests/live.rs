@@ -89,8 +89,11 @@ async fn fresh_records_arrive_within_the_first_requests_while_the_backlog_drains
 #[tokio::test]
 async fn what_was_delivered_alone_before_a_power_cut_comes_again_alone() {
     let (mut site, calls, mut next) = (Site::new(), Notes::new(), 0);
+    // Room for many blocks in a request.
+    let large = ForwardOptions { request_bytes_max: 1 << 20, ..live(0.5) };
+    let run = |site: &Site, upstream| site.run_with(large.clone(), upstream, None);
     for _ in 0..20 {
-        let mut sink = run(&site, 0.5, Script::new(&calls, |_| Delivery::Delivered));
+        let mut sink = run(&site, Script::new(&calls, |_| Delivery::Delivered));
         arrive(&site, &mut next, 1).await;
         let last = site.offsets()[&(next - 1)];
         sink.until(|s| s.cursor.get(&0).is_some_and(|at| *at > last)).await;
@@ -98,7 +101,7 @@ async fn what_was_delivered_alone_before_a_power_cut_comes_again_alone() {
         site = site.power_cut();
         // Behind what comes again there is a backlog now, which a live share splits off.
         arrive(&site, &mut next, 5).await;
-        finish(&site, run(&site, 0.5, Script::new(&calls, |_| Delivery::Delivered))).await;
+        finish(&site, run(&site, Script::new(&calls, |_| Delivery::Delivered))).await;
     }
     let mut keys = std::collections::HashMap::new();
     for call in calls.all() {
