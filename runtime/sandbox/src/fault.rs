@@ -116,12 +116,13 @@ impl Halted {
 }
 
 /// Cuts `text` to [`TEXT_BYTES_MAX`] bytes at a character, for text a guest wrote.
-pub(crate) fn bounded(mut text: String) -> String {
-    if text.len() > TEXT_BYTES_MAX {
-        let end = (0..=TEXT_BYTES_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
+pub(crate) fn bounded(text: String) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
     }
-    text
+    let end = (0..=TEXT_BYTES_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    // Not cut where it is: it would keep the room of the whole.
+    text[..end].to_owned()
 }
 
 /// What wasmtime says when an answer is larger than its allowance, whose name there nobody here knows.

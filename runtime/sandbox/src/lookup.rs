@@ -13,6 +13,9 @@ use tidegate_record::{Column, Values};
 use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{StoreContextMut, format_err};
 
+/// What an answer takes at least for a key, in bytes.
+const KEY_BYTES: usize = 8;
+
 /// A row a key; none where the key is null or not there.
 type Rows = Vec<Option<u32>>;
 
@@ -50,6 +53,12 @@ fn find(
         Ok(columns) => columns,
         Err(refusal) => return Ok((Err(refusal),)),
     };
+    // Nothing ends the host while it looks: what the answer could not hold is not looked for.
+    let (count, max) = (count(&keys), store.data().output_bytes / KEY_BYTES);
+    if count > max {
+        let refusal = format!("{count} keys are more than output_bytes allows answers ({max}): ask for fewer");
+        return Ok((Err(fault::bounded(refusal)),));
+    }
     let rows = match rows(&store, table, &keys)? {
         Some(rows) => rows,
         None => {
@@ -94,6 +103,15 @@ fn columns<'t>(name: &str, table: &'t KeyedTable, want: &[String]) -> Result<Vec
         }
     }
     Ok(places.into_iter().map(|place| table.column(place)).collect())
+}
+
+fn count(keys: &KeysIn) -> usize {
+    match &keys.values {
+        Keys::Floats(keys) => keys.len(),
+        Keys::Integers(keys) => keys.len(),
+        Keys::Booleans(keys) => keys.len(),
+        Keys::Texts(keys) | Keys::Bytes(keys) => keys.offsets.len().saturating_sub(1),
+    }
 }
 
 /// The row of each key; `None` where the keys are of another scalar than the table's. An error for what is no column.

@@ -5,6 +5,7 @@
 //! stood, and probes the faulted call by halves for the record at fault. That record costs itself and nothing else:
 //! what comes out is what would have come out if it had never been there.
 
+mod budget;
 mod drive;
 mod handover;
 mod recover;

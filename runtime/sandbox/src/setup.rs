@@ -85,7 +85,9 @@ fn read(schema: &Schema, name: &str) -> Option<Read> {
 fn check(plugin: &Plugin, plan: &Plan, schema: &Schema) -> Vec<Issue> {
     let mut issues = Vec::new();
     let mut issue = |at: &str, message: String| issues.push(Issue { at: fault::bounded(at.to_string()), message });
-    for (i, name) in plan.reads.iter().enumerate() {
+    // So many can be right; of the others not every one is told.
+    let looked_at = schema.fields().len() + 1 + ISSUES_MAX;
+    for (i, name) in plan.reads.iter().take(looked_at).enumerate() {
         if read(schema, name).is_none() {
             let has: Vec<&str> = schema.fields().iter().map(|f| f.name.as_str()).collect();
             issue(name, format!("the input has no such field; it has {}", has.join(", ")));
@@ -93,6 +95,8 @@ fn check(plugin: &Plugin, plan: &Plan, schema: &Schema) -> Vec<Issue> {
             issue(name, "the plugin reads this field twice".into());
         }
     }
+    issues.truncate(ISSUES_MAX);
+    let mut issue = |at: &str, message: String| issues.push(Issue { at: fault::bounded(at.to_string()), message });
     if plugin.has_state && !plan.slots {
         issue("", "the plugin keeps state but does not ask for slots".into());
     }

@@ -58,6 +58,10 @@ impl Runner {
                     self.guest = Some(guest);
                     from += slots.len();
                     saved.push(states);
+                    // More of them would only take more of our memory.
+                    if saved.iter().map(|some| some.data().len()).sum::<usize>() > self.setup.limits.state_bytes {
+                        self.retain(&touched[..from], &saved)?;
+                    }
                 }
                 Err(fault) => {
                     let slot = Some(slots[0]).filter(|_| slots.len() == 1);

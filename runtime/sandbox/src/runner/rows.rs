@@ -1,6 +1,7 @@
 //! The calls that take batches: keep, score, apply, update.
 
 use super::Runner;
+use super::budget::Budget;
 use super::work::Rows;
 use crate::guest::Guest;
 use crate::job::Job;
@@ -75,7 +76,17 @@ impl Runner {
     /// Transform and codec: the rows made of these.
     pub fn apply(&mut self, input: Input<'_>) -> Result<Table, Halted> {
         let taken = self.take(input);
-        let work = Rows { job: taken.job.clone(), call: apply };
+        let budget = Budget::new(&self.setup.limits);
+        let work = Rows {
+            job: taken.job.clone(),
+            call: |guest: &mut Guest, setup: &Setup, batch: BatchIn<'_>| {
+                let made = apply(guest, setup, batch)?;
+                if let Ok(((origin, columns), _)) = &made {
+                    budget.take(setup, origin.len(), columns)?;
+                }
+                Ok(made)
+            },
+        };
         let mut columns: Vec<Column> = self.plan().emits.iter().map(|f| Column::empty(f.scalar)).collect();
         let (mut origin, mut faults) = (Vec::new(), Vec::new());
         self.drive(&work, |range, outcome| {

@@ -103,6 +103,22 @@ fn a_million_records_of_one_meet_their_limit() {
 }
 
 #[test]
+fn what_a_batch_makes_in_many_calls_has_a_limit_too() {
+    // A thousand records of each call, which it keeps to one row by asking for memory that it cannot have.
+    let mut guest = multiplier(1000);
+    guest.rows = Some(
+        "(if (i32.gt_u (local.get $rows) (i32.const 1)) (then (drop (memory.grow (i32.const 60000))) unreachable))
+         (i32.const {reply})",
+    );
+    let mut runner = guest.runner_limited(&with(|l| l.output_records = 1000));
+    let made = runner.apply(Input::of(&batch(&[1.0; 20]))).expect("goes on");
+    assert_eq!((made.origin.len(), made.faults.len()), (8000, 12));
+    assert!(made.faults.iter().all(|f| f.row >= 8 && f.fault.bound == Some(Bound::Records)), "{:?}", made.faults);
+    let made = runner.apply(Input::of(&batch(&[1.0; 8]))).expect("the next batch has its own");
+    assert_eq!((made.origin.len(), made.faults.len()), (8000, 0));
+}
+
+#[test]
 fn calls_become_smaller_where_only_together_they_make_too_much() {
     // As it stands: a row of its own for each given.
     let mut guest = Guest::answering(Kind::Transform, |image| image.table(None, &[]));
