@@ -111,7 +111,6 @@ pub(crate) struct KeyBlobs {
 
 #[derive(ComponentType, Lift)]
 #[component(variant)]
-#[expect(dead_code, reason = "made by lifting; keys are text or integers")]
 pub(crate) enum Keys {
     #[component(name = "floats")]
     Floats(WasmList<f64>),
