@@ -383,3 +383,59 @@ fn an_author_looks_things_up_once_a_batch() {
     assert!(inspected.contains("  imports   lookup (an operator needs grant = [\"lookup\"])\n"), "{inspected}");
     assert!(inspected.ends_with(fields), "{inspected}");
 }
+
+#[test]
+fn lines_go_through_a_sources_decoder_and_the_plugin() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gateway.toml");
+    let text = r#"
+[gateway]
+name = "g"
+[store]
+path = "store"
+[streams.readings]
+fields = { temp = "f64" }
+[tables.sites]
+file = "sites.csv"
+key = "device"
+[sources.field]
+type = "mqtt"
+stream = "readings"
+url = "mqtt://localhost"
+topics = ["sensors/+"]
+client_id = "g"
+[sources.field.decode]
+format = "json"
+topic = "sensors/{device}"
+[pipelines.p]
+from = ["readings"]
+to = "out"
+[[pipelines.p.operators]]
+transform = "enrich"
+params = { table = "sites", unknown = "reject" }
+grant = ["lookup"]
+"#;
+    std::fs::write(&config, text).unwrap();
+    std::fs::write(folder.path().join("sites.csv"), "device,site\nd1,north\n").unwrap();
+    let lines = "[sensors/d1] {\"temp\":21.5}\n\n[sensors/d9] {\"temp\":1}\n[sensors/d1] {\"temp\":}\n";
+    let config = config.display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.args(["plugin", "test", &shipped("enrich.wasm"), "--source", "field", "--config", &config]);
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let made = String::from_utf8(output.stdout.clone()).unwrap();
+    let made: Vec<&str> = made.lines().collect();
+    assert!(output.status.success(), "{}", said(&output));
+    let record: serde_json::Value = serde_json::from_str(made[0]).unwrap();
+    assert_eq!((&record["device"], &record["site"], &record["temp"]), (&"d1".into(), &"north".into(), &21.5.into()));
+    assert_eq!(made[1], "# record 1: table sites has no row of its device");
+    assert!(made[2].starts_with("# line 3 does not decode: "), "{made:?}");
+    assert!(said(&output).ends_with("3 lines, 1 records made, 2 set aside\n"), "{}", said(&output));
+    let unknown = fails(&["plugin", "test", &shipped("enrich.wasm"), "--source", "fields", "--config", &config]);
+    assert!(unknown.contains("gateway.toml: there is no source \"fields\"; there are field"), "{unknown}");
+}

@@ -6,7 +6,7 @@ mod trust;
 use super::operators::{self, ReleaseArgs};
 use super::versions::{self, CanaryArgs, ShadowArgs, SwapArgs, VersionsArgs};
 use super::{exit, failed};
-use crate::author::{self, BenchOptions, Cases, Inspected, Lang, Measured, NewOptions, Verdict};
+use crate::author::{self, BenchOptions, Cases, Counted, Inspected, Lang, LinesOptions, Measured, NewOptions, Verdict};
 use clap::{Args, Subcommand};
 use limits::LimitArgs;
 use std::path::{Path, PathBuf};
@@ -90,6 +90,15 @@ pub struct TestArgs {
     /// The cases; left out: cases.yaml beside the plugin
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
+    /// Instead of cases: lines on stdin, payload or [topic] payload, decoded as this source of the configuration decodes
+    #[arg(long, value_name = "NAME", requires = "config", conflicts_with = "cases")]
+    source: Option<String>,
+    /// The configuration that has the source
+    #[arg(long, value_name = "FILE", requires = "source")]
+    config: Option<PathBuf>,
+    /// With lines: parameters, a JSON object; left out: as the configuration has them for this plugin
+    #[arg(long, requires = "source")]
+    params: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -177,6 +186,13 @@ fn begin(args: NewArgs) -> Result<ExitCode, String> {
 
 fn test(args: &TestArgs) -> Result<ExitCode, String> {
     let file = author::file_of(&args.plugin)?;
+    if let (Some(source), Some(config)) = (&args.source, &args.config) {
+        return test_lines(
+            &file,
+            args,
+            LinesOptions { config: config.clone(), source: source.clone(), params: args.params.clone() },
+        );
+    }
     let beside = || file.parent().unwrap_or(Path::new("")).join("cases.yaml");
     let cases = Cases::read(&args.cases.clone().unwrap_or_else(beside))?;
     let limits = args.limits.limits();
@@ -191,6 +207,15 @@ fn test(args: &TestArgs) -> Result<ExitCode, String> {
     let failed = verdicts.iter().filter(|verdict| !verdict.wrong.is_empty()).count();
     println!("{} passed, {failed} failed", verdicts.len() - failed);
     Ok(ExitCode::from(if failed == 0 { 0 } else { exit::PLUGIN }))
+}
+
+fn test_lines(file: &Path, args: &TestArgs, options: LinesOptions) -> Result<ExitCode, String> {
+    let limits = args.limits.limits();
+    let plugin = author::load(file, &limits)?;
+    let (input, mut out) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let Counted { lines, records, set_aside } = author::lines(file, &plugin, &options, &limits, input, &mut out)?;
+    eprintln!("{lines} lines, {records} records made, {set_aside} set aside");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn bench(args: BenchArgs) -> Result<ExitCode, String> {
