@@ -24,13 +24,10 @@ impl Recipe {
         Runner::new(plugin, &self.options.params, &self.input, &self.options.limits)
     }
 
-    /// An operator of another plugin, configured alike, to run as a shadow. `operator`: its number, for errors.
+    /// An operator of another plugin, configured alike. `operator`: its number, for errors.
     pub(crate) fn operator(&self, operator: usize, plugin: Arc<Plugin>) -> Result<Box<dyn Operator>, BuildError> {
-        let label = format!("{}/shadow", plugin.about().name);
         let options = OperatorOptions { plugin, ..self.options.clone() };
-        let mut operator = build_operator("shadow", operator, &options, &self.input)?;
-        operator.runner().label(&label);
-        Ok(operator)
+        build_operator("shadow", operator, &options, &self.input)
     }
 }
 

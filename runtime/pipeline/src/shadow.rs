@@ -119,6 +119,7 @@ impl Shadow {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Waiting { mut operator }) = waiting else { return Err("this shadow has begun before".into()) };
         operator.runner().fits(live.runner()).map_err(|misfit| misfit.to_string())?;
+        operator.runner().label(&format!("{}/shadow", live.runner().operator()));
         let saved = live.save().map_err(|halted| halted.to_string())?;
         let (sender, receiver) = sync_channel(ENTRIES_MAX);
         let bytes = Arc::new(AtomicUsize::new(0));

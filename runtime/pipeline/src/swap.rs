@@ -16,11 +16,15 @@ const LEFT_FEW: usize = 256;
 /// switch between two turns. Computes at length: give it a thread of its own. After an error the old one goes on.
 pub async fn swap(handle: &Handle, operator: usize, recipe: &Recipe, plugin: Arc<Plugin>) -> Result<Swapped, String> {
     let to = Handover::new(recipe, plugin).map_err(|error| error.to_string())?;
+    let mut last = usize::MAX;
     for _ in 0..ROUNDS_MAX {
         handle.ask(Ask::HandOver { operator, to: to.clone() }).await?;
-        if to.take_in()? <= LEFT_FEW {
+        let taken = to.take_in()?;
+        // Every round costs the pipeline time: where it does not leave fewer, it is no use.
+        if taken <= LEFT_FEW || taken > last / 2 {
             break;
         }
+        last = taken;
     }
     match handle.ask(Ask::Swap { operator, to }).await? {
         Answer::Swapped(swapped) => Ok(swapped),

@@ -127,6 +127,11 @@ impl Runner {
         Ok(())
     }
 
+    /// The name it counts under on `/metrics`.
+    pub fn operator(&self) -> &str {
+        self.meters.operator()
+    }
+
     /// Counts on `/metrics` under another name, such as one that says that it is a shadow.
     pub fn label(&mut self, operator: &str) {
         self.meters = self.meters.renamed(operator);
