@@ -106,6 +106,24 @@ fn a_trap_costs_just_the_rows_that_trap() {
 }
 
 #[test]
+fn a_storm_with_good_records_in_between_is_quarantined_too_and_one_fault_in_twenty_is_not() {
+    let feed = |every: usize, batches: usize| {
+        let mut guest = Guest::filter(when_bad!("(call $boom)"));
+        guest.core = "(func $boom unreachable)".into();
+        let mut runner = guest.runner();
+        let values: Vec<f64> = (0..60).map(|row| if row % every == 0 { BAD } else { 1.0 }).collect();
+        (0..batches).try_for_each(|_| runner.keep(Input::of(&batch(&values))).map(drop))
+    };
+    let halted = feed(2, 40).expect_err("gives up");
+    assert!(halted.storm && halted.row.is_some_and(|row| row % 2 == 0), "{halted:?}");
+    says(
+        &halted,
+        &["plugin quarantined after more than one record in 10 faulted, over 1000 faults, last: plugin hostile"],
+    );
+    feed(20, 100).expect("goes on");
+}
+
+#[test]
 fn a_plugin_that_always_traps_is_quarantined() {
     let limits = Limits { faults_max: 10, ..Limits::default() };
     let mut runner = Guest::filter("unreachable").runner_limited(&limits);
