@@ -16,10 +16,12 @@ use std::time::Duration;
 use tidegate::author::{self, Cases, Lang};
 use tidegate_pipeline::{OperatorOptions, Trial, WindowOptions};
 use tidegate_record::{Batch, BatchBuilder, Field, Scalar, Schema, Values};
-use tidegate_sandbox::{Limits, Plugin};
+use tidegate_sandbox::{Input, Kind, Limits, Plugin, Runner, Window};
 
 /// Readings a fixture has.
 const READINGS: usize = 3000;
+/// Devices they are of.
+const DEVICES: u32 = 7;
 
 #[test]
 fn filters_are_the_same_in_every_language() {
@@ -44,7 +46,7 @@ fn hold(kind: &str, params: &[&str]) {
         let all = params.iter().flat_map(|params| cuts.iter().map(move |cuts| (params, cuts)));
         all.map(|(params, cuts)| made(plugin, params, limits, &batch, cuts)).collect()
     };
-    let mut rust: Option<Vec<Vec<String>>> = None;
+    let mut rust: Option<(Arc<Plugin>, Vec<Vec<String>>)> = None;
     for lang in Lang::ALL {
         let word = lang.word();
         let folder = built(lang, kind);
@@ -56,14 +58,60 @@ fn hold(kind: &str, params: &[&str]) {
             assert!(verdict.wrong.is_empty(), "{word}: {}:\n{}", verdict.name, verdict.wrong.join("\n"));
         }
         let made = fixtures(&plugin, &limits);
-        let expected = rust.get_or_insert_with(|| made.clone());
+        let (rust, expected) = rust.get_or_insert_with(|| (plugin.clone(), made.clone()));
         for (made, expected) in made.iter().zip(&*expected) {
             assert!(made.len() > 100, "{word}: {} lines say little", made.len());
-            let differs = made.iter().zip(expected).find(|(made, expected)| made != expected);
-            assert_eq!(differs, None, "{word} (left), rust (right)");
-            assert_eq!(made.len(), expected.len(), "{word} (left), rust (right)");
+            same(word, made, expected);
+        }
+        if plugin.has_state() {
+            let [made, expected] = [&plugin, &*rust].map(|after| taken_over(rust, after, &limits, &batch));
+            same(word, &made, &expected);
         }
     }
+}
+
+#[track_caller]
+fn same(word: &str, made: &[String], expected: &[String]) {
+    let differs = made.iter().zip(expected).find(|(made, expected)| made != expected);
+    assert_eq!(differs, None, "{word} (left), rust (right)");
+    assert_eq!(made.len(), expected.len(), "{word} (left), rust (right)");
+}
+
+/// What `after` makes of the second half of the readings with the states that `before` had after the first; windows are
+/// merged at the end.
+fn taken_over(before: &Arc<Plugin>, after: &Arc<Plugin>, limits: &Limits, batch: &Batch) -> Vec<String> {
+    let half = batch.rows() / 2;
+    let [first, second] = [0..half, half..batch.rows()].map(|rows| Arc::new(batch.slice(rows)));
+    let runner = |plugin: &Arc<Plugin>| Runner::new(plugin.clone(), "{}", batch.schema(), limits).unwrap();
+    let (mut before, mut after) = (runner(before), runner(after));
+    made_of(&mut before, &first);
+    // The last one nobody touched.
+    let slots: Vec<u32> = (0..=DEVICES).collect();
+    let states = before.save(&slots).unwrap();
+    after.load(before.state_version(), &slots, &states).unwrap();
+    let mut made = made_of(&mut after, &second);
+    if after.plugin().kind() == Kind::Aggregate {
+        assert_eq!(after.merge(&[3, 4, DEVICES, 6], &[4, 5, 2, DEVICES]).unwrap(), []);
+        let windows: Vec<_> = slots.iter().map(|&slot| Window { slot, start: 0, end: 1 }).collect();
+        let finished = after.finish(&windows).unwrap();
+        made.extend(finished.columns.iter().map(|column| format!("{column:?}")));
+        assert_eq!(finished.faults, []);
+    }
+    made
+}
+
+fn made_of(runner: &mut Runner, batch: &Arc<Batch>) -> Vec<String> {
+    let slots: Vec<u32> = (0..batch.rows()).map(|row| batch.device(row)[1..].parse().unwrap()).collect();
+    let input = Input { batch, slots: Some(&slots), skip: &[] };
+    let (mut made, faults) = match runner.plugin().kind() {
+        Kind::Detect => {
+            let found = runner.score(input).unwrap();
+            (found.findings.iter().map(|finding| format!("{finding:?}")).collect(), found.faults)
+        }
+        _ => (Vec::new(), runner.update(input).unwrap()),
+    };
+    made.extend(faults.into_iter().map(|fault| format!("row {}: {}", fault.row, fault.fault.message)));
+    made
 }
 
 /// What a gateway must allow the language: the defaults, but for Python.
@@ -110,7 +158,7 @@ fn readings() -> Batch {
     for row in 0..READINGS {
         let level = if row > READINGS / 2 { 23.0 } else { 20.0 };
         // Two devices tell what is odd, so that the others show more than its traces.
-        let device = rng.random_range(0..7);
+        let device = rng.random_range(0..DEVICES);
         let temp = match rng.random_range(0..40) {
             0 => None,
             1 if device < 2 => Some(odd[rng.random_range(0..odd.len())]),

@@ -249,6 +249,15 @@ fn what_a_plugin_costs_is_measured_and_held_against_a_budget() {
 }
 
 #[test]
+fn a_plugin_is_tried_within_other_limits_than_the_default_ones() {
+    let said = fails(&["plugin", "inspect", &shipped("scale.wasm"), "--limit", "module_bytes=1KiB"]);
+    assert!(said.contains("is larger than 1024 bytes; raise plugins.module_bytes"), "{said}");
+    succeeds(&["plugin", "inspect", &shipped("scale.wasm"), "--limit", "call_time=1s", "--limit", "instances=64"]);
+    let output = tidegate(&["plugin", "inspect", &shipped("scale.wasm"), "--limit", "memory=1"]);
+    assert!(crate::said(&output).contains("\"memory\" is none of call_time, instances, "), "{}", crate::said(&output));
+}
+
+#[test]
 fn what_is_there_is_said_of_a_plugin() {
     let said = succeeds(&["plugin", "inspect", &shipped("scale.wasm")]);
     for part in
