@@ -16,7 +16,7 @@ use std::time::Duration;
 use tidegate::author::{self, Cases, Lang};
 use tidegate_pipeline::{OperatorOptions, Trial, WindowOptions};
 use tidegate_record::{Batch, BatchBuilder, Field, Scalar, Schema, Values};
-use tidegate_sandbox::{Input, Kind, Limits, Plugin, Runner, Window};
+use tidegate_sandbox::{Engine, EngineOptions, Input, Kind, Limits, Plugin, Runner, Window};
 
 /// Readings a fixture has.
 const READINGS: usize = 3000;
@@ -51,7 +51,9 @@ fn hold(kind: &str, params: &[&str]) {
         let word = lang.word();
         let folder = built(lang, kind);
         let limits = limits(lang);
-        let plugin = author::load(&author::file_of(&folder).unwrap(), &limits);
+        // Not `author::load`: that has this program compile, which is none of the gateway's.
+        let engine = Engine::new(EngineOptions::default()).unwrap();
+        let plugin = engine.load(&author::file_of(&folder).unwrap(), &limits);
         let plugin = plugin.unwrap_or_else(|error| panic!("{word}: {error}"));
         assert_eq!((plugin.kind().word(), &*plugin.about().name), (kind, &*format!("{kind}-{word}")));
         for verdict in author::run(&plugin, &Cases::read(&folder.join("cases.yaml")).unwrap(), &limits) {
