@@ -16,6 +16,7 @@ pub mod mosquitto;
 pub mod parts;
 pub mod process;
 pub mod publisher;
+pub mod registry;
 pub mod serial;
 pub mod torture;
 pub mod upstream;

@@ -16,6 +16,7 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("java", "default-jre-headless"),
     ("mvn", "maven"),
     ("go", "golang-go"),
+    ("docker-registry", "docker-registry"),
     ("clang", "clang"),
     ("wasm-ld", "lld"),
     ("node", "nodejs"),

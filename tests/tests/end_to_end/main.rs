@@ -11,6 +11,7 @@ mod network;
 mod outage;
 mod power_cut;
 mod quarantine;
+mod registry;
 mod restart;
 mod serial_line;
 mod store_tools;

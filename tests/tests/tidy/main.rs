@@ -20,6 +20,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["runtime/tidegate/src/http"]),
     // `csv` is also the name of a decoder.
     ("csv", &["runtime/tidegate/src/tables", "devices/src/decode"]),
+    ("oci_client", &["runtime/tidegate/src/author/registry"]),
     ("parquet", &["runtime/tidegate/src/cli/store/export"]),
     ("rdkafka", &["runtime/sinks", "tests"]),
     ("reqwest", &["runtime/sinks", "runtime/tidegate/src/cli"]),

@@ -8,6 +8,8 @@ mod lang;
 mod lines;
 mod new;
 mod place;
+#[cfg(feature = "oci")]
+mod registry;
 mod sign;
 mod templates;
 mod trials;
@@ -19,6 +21,8 @@ pub use inspect::{FieldSaid, Inspected, Parameter, inspect, params};
 pub use lang::Lang;
 pub use lines::{Counted, LinesOptions, lines};
 pub use new::{NewOptions, new};
+#[cfg(feature = "oci")]
+pub use registry::{Place, PullOptions, Pulled, pull, push, within};
 pub use sign::{keygen, sign, verify, verify_with};
 pub use trials::{Verdict, run};
 

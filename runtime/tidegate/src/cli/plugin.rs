@@ -1,6 +1,8 @@
 //! `tidegate plugin`: the loop of who writes plugins.
 
 mod limits;
+#[cfg(feature = "oci")]
+mod registry;
 mod trust;
 
 use super::operators::{self, ReleaseArgs};
@@ -53,6 +55,12 @@ pub enum PluginCommand {
     },
     /// Sign a plugin, so that gateways that trust the key run it
     Sign(SignArgs),
+    /// Put a plugin into an OCI registry
+    #[cfg(feature = "oci")]
+    Push(registry::PushArgs),
+    /// Take a plugin out of an OCI registry: its digest is verified, and its signature where keys are given
+    #[cfg(feature = "oci")]
+    Pull(registry::PullArgs),
     /// Say who of some keys signed a plugin; an error where none did, or it was changed since
     Verify(VerifyArgs),
     /// Have a running gateway put a plugin's file, read anew, in the place of what runs: no record lost or taken twice
@@ -156,6 +164,10 @@ pub fn plugin(command: PluginCommand) -> ExitCode {
         PluginCommand::Release(args) => return operators::release(&args),
         PluginCommand::Keygen { name } => trust::keygen(&name),
         PluginCommand::Sign(args) => trust::sign(&args),
+        #[cfg(feature = "oci")]
+        PluginCommand::Push(args) => registry::push(&args),
+        #[cfg(feature = "oci")]
+        PluginCommand::Pull(args) => registry::pull(args),
         PluginCommand::Verify(args) => trust::verify(&args),
         PluginCommand::Swap(args) => return versions::swap(&args),
         PluginCommand::Shadow(args) => return versions::shadow(&args),
