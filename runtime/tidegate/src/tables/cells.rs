@@ -51,24 +51,36 @@ fn integer(word: &str) -> Option<i64> {
     word.parse().ok().filter(|_| plain && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// Digits alone are a number to the last one, or a name: a card's number is not to be rounded.
 fn float(word: &str) -> Option<f64> {
     let digits = word.strip_prefix('-').unwrap_or(word);
+    let exact = !digits.bytes().all(|byte| byte.is_ascii_digit()) || word.parse().is_ok_and(is_exact);
     let begins = digits.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
     let plain = !digits.starts_with('0') || digits.len() == 1 || digits[1..].starts_with(['.', 'e', 'E']);
-    word.parse().ok().filter(|value: &f64| begins && plain && value.is_finite())
+    word.parse().ok().filter(|value: &f64| exact && begins && plain && value.is_finite())
+}
+
+/// Whether a double holds it as it is.
+fn is_exact(integer: i64) -> bool {
+    (-EXACT_MAX..=EXACT_MAX).contains(&integer)
 }
 
 /// What the cells of a column are, so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     words: bool,
+    /// A word that is an integer no double holds.
+    long_words: bool,
     /// By scalar: float, integer, boolean, text.
     scalars: [bool; 4],
 }
 
 impl Seen {
     pub(super) fn see(&mut self, cell: &Cell<'_>) {
-        self.words |= matches!(cell, Cell::Word(_));
+        if let Cell::Word(word) = cell {
+            self.words = true;
+            self.long_words |= integer(word).is_some_and(|value| !is_exact(value));
+        }
         if let Some(scalar) = cell.scalar() {
             self.scalars[scalar as usize] = true;
         }
@@ -78,6 +90,7 @@ impl Seen {
     pub(super) fn scalar(&self) -> Result<Scalar, String> {
         let [float, integer, boolean, text] = self.scalars;
         match (float || integer, boolean, text) {
+            (true, false, false) if float && self.long_words => Ok(Scalar::Text),
             (true, false, false) => Ok(if float { Scalar::Float } else { Scalar::Integer }),
             (false, true, false) => Ok(Scalar::Boolean),
             (false, false, _) => Ok(Scalar::Text),
@@ -120,7 +133,7 @@ impl Builder {
                 values.push(*value);
                 Ok(())
             }
-            (Values::Floats(values), Cell::Integer(value)) if (-EXACT_MAX..=EXACT_MAX).contains(value) => {
+            (Values::Floats(values), Cell::Integer(value)) if is_exact(*value) => {
                 values.push(*value as f64);
                 Ok(())
             }

@@ -4,6 +4,10 @@ use super::{Cell, Rows, Visit};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::HashMap;
 use std::fmt;
+use tidegate_record::FIELDS_MAX;
+
+/// From here on, to either side, serde gives integers as doubles: -2^63.
+const INTEGER_END: f64 = 9_223_372_036_854_775_808.0;
 
 /// A file's text.
 pub(super) struct Json {
@@ -16,14 +20,20 @@ impl Json {
         let (mut names, mut places) = (Vec::new(), HashMap::new());
         let mut see = |record: Record| {
             for (name, _) in record {
+                if names.len() > FIELDS_MAX {
+                    break;
+                }
                 if !places.contains_key(&name) {
                     places.insert(name.clone(), names.len());
                     names.push(name);
                 }
             }
-            true
+            names.len() <= FIELDS_MAX
         };
         walk(&text, &mut see)?;
+        if names.len() > FIELDS_MAX {
+            return Err(format!("its objects have more names than the {FIELDS_MAX} columns a table may have"));
+        }
         Ok(Json { text, names })
     }
 }
@@ -122,6 +132,10 @@ impl<'de> Visitor<'de> for Object {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
         let mut record: Record = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
+            if record.len() == FIELDS_MAX {
+                let most = format!("more names in one object than the {FIELDS_MAX} columns a table may have");
+                return Err(A::Error::custom(most));
+            }
             if record.iter().any(|(other, _)| *other == name) {
                 return Err(A::Error::custom(format!("{name:?} stands twice in one object")));
             }
@@ -165,8 +179,12 @@ impl Visitor<'_> for Value {
         integer.map(Plain::Integer).map_err(|_| E::custom(format!("{value} is beyond an i64: write it as a text")))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Plain, E> {
-        Ok(Plain::Float(value))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Plain, E> {
+        // Digits alone that no integer holds come as this, too, rounded; which of both it was is not told.
+        match value.abs() < INTEGER_END {
+            true => Ok(Plain::Float(value)),
+            false => Err(E::custom(format!("{value:e} has digits that are lost in an f64: write it as a text"))),
+        }
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Plain, E> {

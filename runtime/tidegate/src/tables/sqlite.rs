@@ -4,6 +4,8 @@
 use super::{Cell, Rows, Visit};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 /// A database and a query.
@@ -20,13 +22,7 @@ impl Sqlite {
         if !there.is_file() {
             return Err("is no file".into());
         }
-        let mut log = file.as_os_str().to_owned();
-        log.push("-wal");
-        let log = PathBuf::from(log);
-        if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-            let remedy = "end its writer, or give a copy made by VACUUM INTO";
-            return Err(format!("has changes that are not in it yet, in {}: {remedy}", log.display()));
-        }
+        whole(file)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = Connection::open_with_flags(uri(file), flags).map_err(|error| error.to_string())?;
         let statement = database.prepare(query).map_err(|error| format!("{query:?}: {error}"))?;
@@ -36,6 +32,33 @@ impl Sqlite {
         let names = statement.column_names().map(str::to_string).collect();
         drop(statement);
         Ok(Sqlite { database, query: query.into(), names, max_bytes })
+    }
+}
+
+/// Whether all of it is in the file: beside it are neither changes that are to go in nor what would take half of some
+/// back out, since one that never changes is read without a look at either.
+fn whole(file: &Path) -> Result<(), String> {
+    // They lie beside the file itself, not beside what links to it.
+    let file = std::fs::canonicalize(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let beside = |ending: &str| {
+        let mut name = file.clone().into_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let remedy = "end its writer, or give a copy made by VACUUM INTO";
+    let log = beside("-wal");
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(format!("has changes that are not in it yet, in {}: {remedy}", log.display()));
+    }
+    let journal = beside("-journal");
+    let mut first = [0];
+    // A journal that is kept begins with zeros once its changes are whole.
+    match File::open(&journal).and_then(|mut journal| journal.read(&mut first)) {
+        Ok(0) => Ok(()),
+        Ok(_) if first == [0] => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Ok(_) => Err(format!("has half of a change in it, begun in {}: {remedy}", journal.display())),
+        Err(error) => Err(format!("may have half of a change in it: {} cannot be read: {error}", journal.display())),
     }
 }
 

@@ -170,6 +170,62 @@ fn a_database_is_read_and_never_written() {
 }
 
 #[test]
+fn half_a_change_of_a_database_is_never_read() {
+    let database = sqlite("CREATE TABLE s (device TEXT); INSERT INTO s VALUES ('d1')", "SELECT * FROM s");
+    let journal = database.config.file.with_extension("db-journal");
+    for kept in [&b""[..], &[0; 512]] {
+        std::fs::write(&journal, kept).unwrap();
+        assert_eq!(database.table().1, 1, "a journal of {} bytes that is done with", kept.len());
+    }
+    std::fs::remove_file(&journal).unwrap();
+    let writer = rusqlite::Connection::open(&database.config.file).unwrap();
+    // More than is held in memory, so that some of it is in the file before it is committed.
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) \
+                INSERT INTO s SELECT hex(randomblob(200)) FROM n";
+    writer.execute_batch(&format!("PRAGMA cache_size = 2; BEGIN; {many}")).unwrap();
+    let said = database.wrong().remove(0);
+    assert!(said.contains("has half of a change in it") && said.contains("VACUUM INTO"), "{said}");
+    let link = database.config.file.with_file_name("link.db");
+    std::os::unix::fs::symlink(&database.config.file, &link).unwrap();
+    let linked = TableConfig { file: link, ..database.config.clone() };
+    assert!(load(&[linked]).unwrap_err()[0].contains("half of a change"), "the journal of the file it links to counts");
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(database.table().1, 1);
+}
+
+#[test]
+fn no_digit_of_a_number_is_lost() {
+    let fields = |text: &str| csv(&format!("device,card\n{text}")).table().0;
+    assert_eq!(fields("d1,89014103211118510720\n"), "device text, card text", "no integer has so many digits");
+    assert_eq!(fields("d1,9007199254740993\n"), "device text, card i64");
+    assert_eq!(fields("d1,9007199254740993\nd2,1.5\n"), "device text, card text");
+    assert_eq!(fields("d1,9007199254740992\nd2,1.5\n"), "device text, card f64");
+    assert_eq!(fields("d1,1e25\n"), "device text, card f64");
+    assert_eq!(
+        csv("device,card\nd1,89014103211118510720\n").declaring("card", Scalar::Float).wrong(),
+        [
+            "tables.sites: sites.csv, line 2, column card: \"89014103211118510720\" is no f64: correct it, or declare it \
+          otherwise, fields = { card = \"text\" }"
+        ]
+    );
+    for long in ["89014103211118510720", "-9223372036854775809", "18446744073709551615"] {
+        let said = json(&format!(r#"[{{"device":"d1","card":{long}}}]"#)).wrong().remove(0);
+        assert!(said.contains("write it as a text at line 1"), "{long}: {said}");
+    }
+    assert_eq!(json(r#"[{"device":"d1","card":1.5e18}]"#).table().0, "device text, card f64");
+}
+
+#[test]
+fn a_table_of_too_many_columns_ends_where_they_are_too_many() {
+    let names = |from: usize, to: usize| (from..to).map(|n| format!(r#","c{n}":1"#)).collect::<String>();
+    let one = json(&format!(r#"[{{"device":"d1"{}}}]"#, names(0, 256)));
+    assert!(one.wrong()[0].contains("more names in one object than the 256 columns"), "{:?}", one.wrong());
+    let two = json(&format!(r#"[{{"device":"d1"{}}},{{"device":"d2"{}}},7]"#, names(0, 200), names(200, 300)));
+    assert!(two.wrong()[0].contains("have more names than the 256 columns"), "{:?}", two.wrong());
+    assert_eq!(json(&format!(r#"[{{"device":"d1"{}}}]"#, names(0, 255))).table().1, 1);
+}
+
+#[test]
 fn a_table_stays_within_its_bounds() {
     let mut table = csv("device,floor\nd1,3\nd2,4\nd3,4\n");
     table.config.max_rows = 2;
