@@ -1,5 +1,6 @@
 //! `Record`, `Emits`, `Params`.
 
+use crate::options::{Options, json};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::punctuated::Punctuated;
@@ -10,14 +11,19 @@ pub(crate) fn record(input: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(input)?;
     let name = &input.ident;
     let fields = named(&input)?;
-    let mut plain = Vec::new();
-    let mut looked = Vec::new();
+    let (mut plain, mut help, mut looked) = (Vec::new(), Vec::new(), Vec::new());
     for field in fields {
-        match text(field, "record", "table")? {
-            Some(table) => looked.push(LookedField { field, table, key: key(field)? }),
+        let options = Options::of(field, "record", &["name", "unit", "table", "key"])?;
+        match options.text("table")? {
+            Some(table) => {
+                options.without(&["name", "unit"], "is of a field of the records: this one is a row of a table")?;
+                looked.push(LookedField { field, table, key: key(&options)? });
+            }
             None => {
-                let name = text(field, "record", "name")?.unwrap_or_else(|| quote_name(&field.ident));
-                plain.push((field, name));
+                options.without(&["key"], "looks a row of a table up: name the table beside it, table = \"…\"")?;
+                let (unit, doc) = (options.text("unit")?.unwrap_or_default(), doc(field));
+                help.push(quote!((#unit, #doc)));
+                plain.push((field, options.text("name")?.unwrap_or_else(|| quote_name(&field.ident))));
             }
         }
     }
@@ -30,11 +36,6 @@ pub(crate) fn record(input: TokenStream) -> Result<TokenStream> {
     let of_cells = |what: TokenStream| plain.iter().map(|(field, _)| cell(field, what.clone())).collect::<Vec<_>>();
     let (scalars, nulls) = (of_cells(quote!(SCALAR)), of_cells(quote!(NULLS)));
     let (sources, finds, reads) = (of_cells(quote!(Source<'a>)), of_cells(quote!(source)), of_cells(quote!(read)));
-    let units = plain.iter().map(|(field, _)| text(field, "record", "unit")).collect::<Result<Vec<_>>>()?;
-    let help = units.into_iter().zip(&plain).map(|(unit, (field, _))| {
-        let (unit, help) = (unit.unwrap_or_default(), doc(field));
-        quote!((#unit, #help))
-    });
     let idents = plain.iter().map(|(field, _)| &field.ident);
     let names = plain.iter().map(|(_, name)| name);
     let lookups = lookups(&plain, &looked)?;
@@ -98,9 +99,8 @@ impl LookedField<'_> {
     }
 }
 
-fn key(field: &Field) -> Result<Option<(String, Expr)>> {
-    let Some(expr) = attribute(field, "record", "key")? else { return Ok(None) };
-    Ok(text(field, "record", "key")?.map(|name| (name, expr)))
+fn key(options: &Options) -> Result<Option<(String, Expr)>> {
+    Ok(options.text("key")?.zip(options.value("key").cloned()))
 }
 
 /// What a record with rows of tables has beyond one without.
@@ -164,8 +164,9 @@ pub(crate) fn emits(input: TokenStream) -> Result<TokenStream> {
     let mut pushes = Vec::new();
     for (at, field) in named(&input)?.iter().enumerate() {
         let (ident, ty) = (&field.ident, &field.ty);
-        let field_name = text(field, "record", "name")?.unwrap_or_else(|| quote_name(ident));
-        let unit = text(field, "record", "unit")?.unwrap_or_default();
+        let options = Options::of(field, "record", &["name", "unit"])?;
+        let field_name = options.text("name")?.unwrap_or_else(|| quote_name(ident));
+        let unit = options.text("unit")?.unwrap_or_default();
         let scalar = quote_spanned!(ty.span()=> <#ty as ::tidegate::Value>::SCALAR);
         let push = quote_spanned!(ty.span()=> <#ty as ::tidegate::Value>::push);
         help.push(doc(field));
@@ -199,14 +200,14 @@ pub(crate) fn params(input: TokenStream) -> Result<TokenStream> {
     for field in named(&input)?.iter() {
         let (ident, ty) = (&field.ident, &field.ty);
         let (field_name, description) = (quote_name(ident), doc(field));
-        let default = attribute(field, "param", "default")?;
-        let unit = text(field, "param", "unit")?.unwrap_or_default();
-        let (json, value) = match &default {
-            None => (String::new(), quote!(::std::option::Option::None)),
-            Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => {
-                (format!("{:?}", text.value()), quote!(::std::option::Option::Some(#text.into())))
-            }
-            Some(value) => (quote!(#value).to_string().replace(' ', ""), quote!(::std::option::Option::Some(#value))),
+        let options = Options::of(field, "param", &["default", "unit"])?;
+        let unit = options.text("unit")?.unwrap_or_default();
+        let default = options.value("default");
+        let json = default.map(json).transpose()?.unwrap_or_default();
+        let value = match default {
+            None => quote!(::std::option::Option::None),
+            Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => quote!(::std::option::Option::Some(#text.into())),
+            Some(value) => quote!(::std::option::Option::Some(#value)),
         };
         let local = format_ident!("field_{}", field_name);
         // The schema asks first whether the type may be one of a parameter.
@@ -246,37 +247,6 @@ fn named(input: &DeriveInput) -> Result<&Punctuated<Field, syn::Token![,]>> {
 
 fn quote_name(ident: &Option<syn::Ident>) -> String {
     ident.as_ref().map(|ident| ident.to_string().trim_start_matches("r#").to_string()).unwrap_or_default()
-}
-
-/// `#[attribute(key = "text")]` of a field.
-fn text(field: &Field, attribute_name: &str, key: &str) -> Result<Option<String>> {
-    match attribute(field, attribute_name, key)? {
-        None => Ok(None),
-        Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => Ok(Some(text.value())),
-        Some(other) => Err(Error::new_spanned(other, format!("expected a text: {key} = \"…\""))),
-    }
-}
-
-/// `#[attribute(key = value)]` of a field.
-fn attribute(field: &Field, attribute: &str, key: &str) -> Result<Option<Expr>> {
-    let known: &[&str] = if attribute == "record" { &["name", "unit", "table", "key"] } else { &["default", "unit"] };
-    let mut found = None;
-    for attr in field.attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
-        for meta in attr.parse_args_with(Punctuated::<Meta, syn::Token![,]>::parse_terminated)? {
-            let name = meta.path().get_ident().map(ToString::to_string).unwrap_or_default();
-            let Meta::NameValue(meta) = &meta else {
-                return Err(Error::new_spanned(&meta, format!("expected a value: {name} = …")));
-            };
-            if !known.contains(&name.as_str()) {
-                let message = format!("{name} is none of {}: #[{attribute}({} = …)]", known.join(", "), known[0]);
-                return Err(Error::new_spanned(&meta.path, message));
-            }
-            if name == key {
-                found = Some(meta.value.clone());
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// A field's doc comment, in one line.

@@ -2,6 +2,7 @@
 
 mod derive;
 mod functions;
+mod options;
 
 use proc_macro::TokenStream;
 
