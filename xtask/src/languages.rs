@@ -8,8 +8,18 @@ use std::fs;
 /// The first 1.x that has `go:wasmexport`.
 const GO_MINOR: u32 = 24;
 
+/// The first of Node.js that componentize-qjs runs on.
+const NODE_MAJOR: u32 = 18;
+
 /// componentize-qjs, by npm; its scripts are not run, it brings its program ready.
 pub fn javascript(checkout: &Checkout) -> Outcome {
+    let told = checkout.command("node").arg("--version").output()?;
+    let told = String::from_utf8_lossy(&told.stdout).trim().to_string();
+    let major = told.strip_prefix('v').and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    if major.is_none_or(|major| major < NODE_MAJOR) {
+        let wanted = format!("plugins in JavaScript need {NODE_MAJOR} or later, first on the PATH");
+        return Err(format!("node says it is {told:?}: {wanted}").into());
+    }
     let folder = checkout.target.join("tools/javascript");
     let program = folder.join("node_modules/.bin/componentize-qjs");
     let wanted = checkout.root.join("xtask/componentize-qjs");
@@ -41,11 +51,16 @@ pub fn python(checkout: &Checkout) -> Outcome {
     }
     // Without a pip of its own: where pip is another package, venv cannot make one.
     execute(checkout.command("python3").args(["-m", "venv", "--clear", "--without-pip"]).arg(&folder))?;
+    // So that of outside is run by the Python in there, as `pip --python` does from 22.3 on.
+    let pip = "import os, pip; print(os.path.dirname(os.path.realpath(pip.__file__)))";
+    let pip = checkout.command("python3").args(["-c", pip]).output()?;
+    if !pip.status.success() {
+        return Err("python3 has no pip: install python3-pip".into());
+    }
     execute(
         checkout
-            .command("python3")
-            .args(["-m", "pip", "--python"])
-            .arg(folder.join("bin/python"))
+            .command(folder.join("bin/python"))
+            .arg(String::from_utf8_lossy(&pip.stdout).trim())
             .args(["install", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"])
             .arg("--require-hashes")
             .arg("--requirement")

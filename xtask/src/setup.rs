@@ -21,6 +21,8 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("wasm-ld", "lld"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("python3", "python3"),
+    ("pip3", "python3-pip"),
 ];
 
 /// The disks that torture makes and cuts.
