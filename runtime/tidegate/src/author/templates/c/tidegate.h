@@ -424,6 +424,7 @@ typedef struct {
 // State of a struct a slot, of version 1: TG_SLOT(struct seen, slot) is a slot's.
 #define TG_SLOT(type, slot) ((type *)tg_slot(slot, sizeof(type)))
 #define TG_STATE(type) \
+    _Static_assert(sizeof(type) <= TG_PAGE, "a slot's state is at most TG_PAGE bytes"); \
     TG_EXPORT(TG_NAME("state", "version")) uint32_t tg_version(void) { return 1; } \
     TG_ANSWERS("state", "save", tg_blobs, tg_saves, (const uint32_t *slots, size_t count), \
                tg_save(slots, count, sizeof(type))) \
