@@ -117,6 +117,10 @@ cases:
 1 passed, 4 failed
 "#;
     assert_eq!(said, expected);
+    std::fs::write(&cases, "fields: { temp: f64 }\nparams: { field: temp, above: 20 }\ncases:\n  - name: holds\n")
+        .unwrap();
+    let said = fails(&["plugin", "test", &shipped("threshold.wasm"), "--cases", &cases]);
+    assert!(said.contains("case \"holds\" tries nothing: write in, or refused"), "{said}");
 }
 
 /// A filter that keeps the first row of every call: what no plugin may do.
@@ -246,6 +250,10 @@ fn what_a_plugin_costs_is_measured_and_held_against_a_budget() {
     assert!(measured[1]["ns_per_record"].as_f64().unwrap() > 0.0 && measured[1]["faults"] == 0, "{measured}");
     let over = fails(&[&arguments[..], &["--batch", "16", "--budget", "0.001"]].concat());
     assert!(over.contains("over the budget of 0.001"), "{over}");
+    let nothing = said(&tidegate(&[&arguments[..], &["--batch", "0", "--budget", "1"]].concat()));
+    assert!(nothing.contains("expected a number of records, 1 or more"), "{nothing}");
+    let list = said(&tidegate(&["plugin", "bench", &plugin, "--field", "temp=f64", "--params", "[1]"]));
+    assert!(list.contains("expected a JSON object"), "{list}");
 }
 
 #[test]

@@ -100,9 +100,12 @@ impl Cases {
     pub fn read(file: &Path) -> Result<Cases, String> {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let cases: Cases = serde_yaml_ng::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-        match cases.cases.is_empty() {
-            true => Err(format!("{}: there are no cases", file.display())),
-            false => Ok(cases),
+        if cases.cases.is_empty() {
+            return Err(format!("{}: there are no cases", file.display()));
+        }
+        match cases.cases.iter().find(|case| case.given.is_empty() && case.refused.is_none()) {
+            Some(case) => Err(format!("{}: case {:?} tries nothing: write in, or refused", file.display(), case.name)),
+            None => Ok(cases),
         }
     }
 

@@ -105,7 +105,7 @@ pub struct TestArgs {
     #[arg(long, value_name = "FILE", requires = "source")]
     config: Option<PathBuf>,
     /// With lines: parameters, a JSON object; left out: as the configuration has them for this plugin
-    #[arg(long, requires = "source")]
+    #[arg(long, requires = "source", value_parser = object)]
     params: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
@@ -118,13 +118,13 @@ pub struct BenchArgs {
     #[arg(default_value = ".")]
     plugin: PathBuf,
     /// Parameters, a JSON object
-    #[arg(long, default_value = "{}")]
+    #[arg(long, default_value = "{}", value_parser = object)]
     params: String,
     /// A field of the records, such as temp=f64; may be given again
     #[arg(long = "field", value_name = "NAME=SCALAR", value_parser = field, required = true)]
     fields: Vec<Field>,
     /// Records a call
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 256, 4096])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 256, 4096], value_parser = records)]
     batch: Vec<usize>,
     /// How long each is measured, milliseconds
     #[arg(long, default_value_t = 500)]
@@ -142,6 +142,17 @@ pub struct BenchArgs {
 fn kind(word: &str) -> Result<Kind, String> {
     let words = || Kind::ALL.map(Kind::word).join(", ");
     Kind::ALL.into_iter().find(|kind| kind.word() == word).ok_or_else(|| format!("expected one of {}", words()))
+}
+
+/// An object as plugins are given it, without spaces.
+fn object(text: &str) -> Result<String, String> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
+        .map_err(|error| format!("expected a JSON object, such as {{\"above\":30.0}}: {error}"))?;
+    Ok(serde_json::Value::Object(object).to_string())
+}
+
+fn records(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&rows| rows > 0).ok_or_else(|| "expected a number of records, 1 or more".into())
 }
 
 fn field(text: &str) -> Result<Field, String> {
@@ -238,7 +249,7 @@ fn bench(args: BenchArgs) -> Result<ExitCode, String> {
         fields: Arc::new(fields),
         params: args.params,
         limits,
-        batches: args.batch.into_iter().filter(|&rows| rows > 0).collect(),
+        batches: args.batch,
         time: Duration::from_millis(args.time_ms),
     };
     let measured = author::bench(&plugin, &options)?;

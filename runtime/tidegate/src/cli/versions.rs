@@ -140,7 +140,10 @@ pub(super) fn versions(args: &VersionsArgs) -> ExitCode {
         let wanted = all.iter().filter(|(name, _)| args.pipeline.as_ref().is_none_or(|only| only == *name));
         let wanted: Vec<_> = wanted.map(|(name, shown)| (name.clone(), shown["plugins"].clone())).collect();
         if wanted.is_empty() {
-            return Err(unknown(args.pipeline.as_deref().unwrap_or_default(), &all));
+            return Err(match &args.pipeline {
+                Some(pipeline) => unknown(pipeline, &all),
+                None => "the gateway has no pipelines".into(),
+            });
         }
         if args.json {
             let all: serde_json::Map<_, _> = wanted.into_iter().collect();
@@ -192,7 +195,10 @@ fn operators(client: &Client, pipeline: &str) -> Result<Vec<Value>, String> {
 
 fn unknown(pipeline: &str, all: &serde_json::Map<String, Value>) -> String {
     let known: Vec<_> = all.keys().map(String::as_str).collect();
-    format!("there is no pipeline {pipeline:?}; there are {}", known.join(", "))
+    match known[..] {
+        [] => format!("there is no pipeline {pipeline:?}; the gateway has none"),
+        _ => format!("there is no pipeline {pipeline:?}; there are {}", known.join(", ")),
+    }
 }
 
 fn only_operator(client: &Client, pipeline: &str) -> Result<usize, String> {
