@@ -224,6 +224,14 @@ fn a_canary_that_traps_is_sent_away_and_a_good_one_takes_its_place_and_is_there_
     let (_, reasons) = site.gateway.readiness();
     assert!(reasons.contains("which was sent away or not tried to its end"), "{reasons}");
 
+    // One that calls itself otherwise could not go on from what is saved.
+    let other = deadband(&[SECOND, ("(data (i32.const 0) \"deadband\")", "(data (i32.const 0) \"deadhand\")")]);
+    site.put("other.wat", &other);
+    let refused = site.gateway.plugin(&["canary", "p", "1", "other"]).unwrap_err();
+    assert!(refused.contains("other calls itself deadhand, not deadband: it may run as a shadow"), "{refused}");
+    let refused = site.gateway.plugin(&["canary", "p", "1", "other", "--slower", "NaN"]).unwrap_err();
+    assert!(refused.contains("slower: NaN is no bound"), "{refused}");
+
     site.put("better.wat", &deadband(&[SECOND]));
     let begun = site.gateway.plugin(&["canary", "p", "1", "better", "--records", "1000", "--slower", "1000"]).unwrap();
     assert!(begun.contains("canary      deadband 2.0.0"), "{begun}");

@@ -38,13 +38,21 @@ impl Running {
         };
         swapped.gap_us = gap_us;
         self.pipeline.chain.swapped(index);
-        self.pipeline.options.operators[index].plugin = self.pipeline.chain.operator(index).runner().plugin().clone();
+        let now = self.pipeline.chain.operator(index).runner().plugin().clone();
+        let before = std::mem::replace(&mut self.pipeline.options.operators[index].plugin, now);
         self.mark.held = self.pipeline.chain.all_held();
         self.show_held();
         self.pipeline.handle.meter(self.pipeline.chain.meters());
         // It may hold the outputs of a turn that waits for room.
         let in_hand = std::mem::replace(commit, Commit::by(&self.session));
-        *commit = self.checkpoint(in_hand)?;
+        *commit = match self.checkpoint(in_hand) {
+            Ok(commit) => commit,
+            Err(stop) => {
+                // Another operator fell at it: what is built anew replays what the version before has worked on.
+                self.pipeline.options.operators[index].plugin = before;
+                return Err(stop);
+            }
+        };
         Ok(Ok(Answer::Swapped(swapped)))
     }
 

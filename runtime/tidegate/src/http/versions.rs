@@ -22,6 +22,19 @@ pub enum Change {
     Canary(Canary),
 }
 
+impl Change {
+    /// What of it is no number to compare with.
+    fn problem(&self) -> Option<String> {
+        let bounds: &[(&str, f64)] = match self {
+            Change::Shadow(asked) => &[("slower", asked.slower)],
+            Change::Canary(asked) => &[("slower", asked.slower), ("differ", asked.differ)],
+            Change::Swap | Change::Unshadow => &[],
+        };
+        let wrong = bounds.iter().find(|(_, bound)| !bound.is_finite() || *bound < 0.0);
+        wrong.map(|(name, bound)| format!("{name}: {bound} is no bound: it is a number of 0 or more"))
+    }
+}
+
 /// What runs beside an operator.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +134,9 @@ async fn change(shared: Shared, place: Place, asked: Result<Change, QueryRejecti
         Ok(asked) => asked,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, error.body_text()),
     };
+    if let Some(problem) = asked.problem() {
+        return refusal(StatusCode::BAD_REQUEST, problem);
+    }
     let Some(versions) = shared.view.versions() else {
         return refusal(StatusCode::NOT_FOUND, "there are no operators here");
     };

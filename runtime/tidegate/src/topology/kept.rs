@@ -7,9 +7,8 @@
 use super::plan;
 use crate::config::Config;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The versions kept.
@@ -57,10 +56,14 @@ impl Kept {
         self.write(&self.note(name), &serde_json::to_vec(distrusted)?)
     }
 
-    /// A plugin's file is loaded again, whatever it holds.
-    pub(super) fn trust(&self, name: &str) {
-        // Where there is nothing, nothing is distrusted.
-        let _ = fs::remove_file(self.note(name));
+    /// A plugin's file is loaded again, whatever it holds; durable when this returns.
+    pub(super) fn trust(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.note(name)) {
+            Ok(()) => fs::File::open(&self.folder)?.sync_all(),
+            // Nothing is distrusted.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets go of all versions but these and those that are loaded instead of others.
@@ -87,11 +90,11 @@ impl Kept {
 
     /// All or nothing.
     fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
-        let part = file.with_extension("part");
-        let mut open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-        open.write_all(bytes)?;
-        open.sync_all()?;
-        fs::rename(&part, file)?;
+        // Only its owner may read and write it; several may be written at once.
+        let mut part = tempfile::NamedTempFile::new_in(&self.folder)?;
+        part.write_all(bytes)?;
+        part.as_file().sync_all()?;
+        part.persist(file).map_err(|error| error.error)?;
         fs::File::open(&self.folder)?.sync_all()
     }
 }
@@ -114,8 +117,8 @@ mod tests {
         assert_eq!((kept.instead_of("p", "newer"), kept.instead_of("q", "new")), (None, None));
         kept.only(&[]);
         assert!(kept.instead_of("p", "new").is_some() && !kept.version("older").exists());
-        kept.trust("p");
-        kept.trust("p");
+        kept.trust("p").unwrap();
+        kept.trust("p").unwrap();
         assert_eq!(kept.instead_of("p", "new"), None);
     }
 }

@@ -168,13 +168,22 @@ impl Versions {
         let (tokio, next) = (tokio::runtime::Handle::current(), plugin);
         let versions = self.clone();
         let swap = move || {
-            let swapped = tokio.block_on(tidegate_pipeline::swap(&handle, number, &recipe, next.clone()))?;
-            let operator = &versions.0.operators[at];
+            let (operator, kept) = (&versions.0.operators[at], &versions.0.kept);
+            let name = &operator.configured.plugin;
+            // Before the switch: no start may load what was before over a snapshot of what runs then.
+            let distrusted = kept.distrusted(name);
+            let unsure = |error| format!("it is not sure what a restart would load ({error}): {name} is not swapped");
+            kept.trust(name).map_err(unsure)?;
+            let swapped = tokio.block_on(tidegate_pipeline::swap(&handle, number, &recipe, next.clone()));
+            let Ok(swapped) = swapped else {
+                let again = distrusted.map_or(Ok(()), |distrusted| kept.distrust(name, &distrusted));
+                again
+                    .unwrap_or_else(|error| tracing::warn!(plugin = name, %error, "a restart loads the file as it is"));
+                return swapped;
+            };
             let mut now = operator.now();
             (now.plugin, now.note) = (next, None);
             drop(now);
-            // What runs is what the file holds: nothing of it is distrusted any more.
-            versions.0.kept.trust(&operator.configured.plugin);
             versions.keep(at);
             Ok(swapped)
         };

@@ -2,7 +2,7 @@
 //!
 //! They end with the gateway. What a canary's file holds is distrusted from its beginning until it took the operator's place.
 
-use super::{Distrusted, Versions, aside, hex, label};
+use super::{Distrusted, Shared, Versions, aside, hex, label, plan};
 use crate::http::{Canary, Shadow as Asked};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -24,6 +24,13 @@ impl Beside {
         let role = if self.is_canary { "canary" } else { "shadow" };
         json!({ "role": role, "report": self.shadow.report(), "outcome": self.outcome })
     }
+}
+
+/// A version on trial beside an operator.
+struct Candidate {
+    at: usize,
+    plugin: Arc<Plugin>,
+    shadow: Shadow,
 }
 
 impl Versions {
@@ -51,22 +58,50 @@ impl Versions {
         let name = asked.name.clone().unwrap_or_else(|| own.clone());
         let bounds =
             Bounds { records: Some(asked.records), differ: asked.differ, slower: asked.slower, faults: asked.faults };
-        let mut candidates = Vec::new();
+        let mut tried = Vec::new();
         for &at in &operators {
             let plugin = self.load_named(at, &name).await?;
-            if plugin.hash() == self.0.operators[at].now().plugin.hash() {
+            let (now, called) = (self.0.operators[at].now().plugin.clone(), &plugin.about().name);
+            if plugin.hash() == now.hash() {
                 return Err(format!("{name} is the version that runs: put the new one into plugins.dir first"));
             }
-            candidates.push((at, plugin.clone(), self.begin(at, plugin, bounds, true).await?));
+            if *called != now.about().name {
+                let remedy = "it may run as a shadow; to take the place it has to be built under the same name";
+                return Err(format!("{name} calls itself {called}, not {}: {remedy}", now.about().name));
+            }
+            tried.push((at, plugin));
         }
         if name == own {
-            let (tried, at) = (candidates[0].1.clone(), first);
-            let versions = self.clone();
-            aside(move || versions.distrust(at, &tried)).await?;
+            let (versions, candidate) = (self.clone(), tried[0].1.clone());
+            aside(move || versions.distrust(first, &candidate)).await?;
+        }
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for (at, plugin) in tried {
+            match self.begin(at, plugin.clone(), bounds, true).await {
+                Ok(shadow) => candidates.push(Candidate { at, plugin, shadow }),
+                Err(reason) => {
+                    for begun in candidates {
+                        self.conclude(&begun, &Err(format!("not tried everywhere: {reason}"))).await;
+                    }
+                    return Err(reason);
+                }
+            }
         }
         let versions = self.clone();
+        let told = self.told(first, &own, &operators);
         tokio::spawn(async move { versions.judge(name, own, candidates).await });
-        Ok(self.0.operators[first].status())
+        Ok(told)
+    }
+
+    /// What runs beside an operator, and who else gets the canary's file at the next start though it is not tried there.
+    fn told(&self, at: usize, own: &str, tried: &[usize]) -> Value {
+        let others = self.0.operators.iter().enumerate();
+        let others = others.filter(|(at, operator)| operator.configured.plugin == own && !tried.contains(at));
+        let others: Vec<String> =
+            others.map(|(_, operator)| format!("{} {}", operator.pipeline, operator.number)).collect();
+        let mut told = self.0.operators[at].status();
+        told["not_tried"] = json!(others);
+        told
     }
 
     /// A start loads what runs, and not what the operator's file holds, until this has taken its place.
@@ -74,10 +109,8 @@ impl Versions {
         let operator = &self.0.operators[at];
         let name = &operator.configured.plugin;
         let distrusted = Distrusted { tried: hex(tried.hash()), good: hex(operator.now().plugin.hash()) };
-        if let Err(error) = self.0.kept.distrust(name, &distrusted) {
-            tracing::warn!(plugin = name, %error, "a restart would load the canary's file, tried or not");
-        }
-        Ok(())
+        let unsure = |error| format!("a restart would load the canary's file, tried or not ({error}): it is not tried");
+        self.0.kept.distrust(name, &distrusted).map_err(unsure)
     }
 
     async fn load_named(&self, at: usize, name: &str) -> Result<Arc<Plugin>, String> {
@@ -103,25 +136,23 @@ impl Versions {
     }
 
     /// Waits for the verdicts on a version, then puts it in place or sends it away.
-    async fn judge(&self, name: String, own: String, candidates: Vec<(usize, Arc<Plugin>, Shadow)>) {
-        let settle = candidates.iter().map(|(at, _, shadow)| async move { (*at, shadow.settled().await) });
-        let verdicts = join_all(settle).await;
-        let failed = verdicts.iter().find(|(_, verdict)| *verdict != Verdict::Passed);
-        let outcome = match failed {
-            Some((_, Verdict::Failed(why))) => Err(format!("sent away: {why}")),
-            Some(_) => Err("stopped before there was a verdict".to_string()),
+    async fn judge(&self, name: String, own: String, candidates: Vec<Candidate>) {
+        let verdicts = join_all(candidates.iter().map(|candidate| candidate.shadow.settled())).await;
+        let outcomes = match verdicts.iter().find(|verdict| **verdict != Verdict::Passed) {
+            Some(Verdict::Failed(why)) => vec![Err(format!("sent away: {why}")); candidates.len()],
+            Some(_) => vec![Err("stopped before there was a verdict".to_string()); candidates.len()],
             None => self.promote(&name, &own, &candidates).await,
         };
-        for (at, _, shadow) in &candidates {
-            self.conclude(*at, shadow, &outcome).await;
+        for (candidate, outcome) in candidates.iter().zip(&outcomes) {
+            self.conclude(candidate, outcome).await;
         }
-        let word = if outcome.is_ok() { "promoted" } else { "sent_away" };
+        let word = if outcomes.iter().all(Result::is_ok) { "promoted" } else { "sent_away" };
         metrics::counter!("tidegate_plugin_canaries_total", "outcome" => word).increment(1);
     }
 
     /// Notes what became of a canary; the operator is as it was where it did not take its place.
-    async fn conclude(&self, at: usize, shadow: &Shadow, outcome: &Result<String, String>) {
-        let operator = &self.0.operators[at];
+    async fn conclude(&self, Candidate { at, shadow, .. }: &Candidate, outcome: &Result<String, String>) {
+        let operator = &self.0.operators[*at];
         let _turn = operator.turn.lock().await;
         let is_there = operator.now().beside.as_ref().is_some_and(|beside| beside.shadow.is(shadow));
         if is_there && outcome.is_err() {
@@ -143,44 +174,58 @@ impl Versions {
         }
     }
 
-    /// The version that passed takes its place in all operators; its file first, so that a restart loads the same.
-    async fn promote(
-        &self,
-        name: &str,
-        own: &str,
-        candidates: &[(usize, Arc<Plugin>, Shadow)],
-    ) -> Result<String, String> {
+    /// The version that passed takes its place in all operators; its file first, so that a restart loads the same. An
+    /// outcome each.
+    async fn promote(&self, name: &str, own: &str, candidates: &[Candidate]) -> Vec<Result<String, String>> {
         if name != own {
             let (versions, name, own) = (self.clone(), name.to_string(), own.to_string());
-            aside(move || versions.replace_file(&name, &own)).await?;
-        }
-        let mut told = Vec::new();
-        for (at, tried, _) in candidates {
-            let plugin = self.load_named(*at, own).await?;
-            if plugin.hash() != tried.hash() {
-                return Err(format!("passed, but the file of {own} changed meanwhile: the old version goes on"));
+            let (at, tried) = (candidates[0].at, candidates[0].plugin.clone());
+            // Until it is in place, a start loads what runs now.
+            let replace = move || {
+                versions.distrust(at, &tried)?;
+                versions.replace_file(at, &name, &own, &tried)
+            };
+            if let Err(reason) = aside(replace).await {
+                return vec![Err(format!("passed, but: {reason}")); candidates.len()];
             }
-            let swapped = self.swap_to(*at, plugin).await.map_err(|why| format!("passed, but: {why}"))?;
-            told.push(format!("{} after {}, a gap of {} us", swapped.to, swapped.from, swapped.gap_us));
         }
-        Ok(format!("took its place: {}", told.join("; ")))
+        let mut outcomes = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            outcomes.push(self.promote_one(own, candidate).await);
+        }
+        outcomes
     }
 
-    /// Copies a plugin's file over that of another, all or nothing.
-    fn replace_file(&self, name: &str, own: &str) -> Result<(), String> {
-        let config = &self.0.config;
-        let (from, to) = (super::plan::file(config, name), super::plan::file(config, own));
-        let copy = || {
+    async fn promote_one(&self, own: &str, Candidate { at, plugin: tried, .. }: &Candidate) -> Result<String, String> {
+        let plugin = self.load_named(*at, own).await?;
+        if plugin.hash() != tried.hash() {
+            return Err(format!("passed, but the file of {own} changed meanwhile: the old version goes on"));
+        }
+        let swapped = self.swap_to(*at, plugin).await.map_err(|why| format!("passed, but: {why}"))?;
+        Ok(format!("took its place: {} after {}, a gap of {} us", swapped.to, swapped.from, swapped.gap_us))
+    }
+
+    /// Writes what was tried over the file of the operator's plugin, all or nothing.
+    fn replace_file(&self, at: usize, name: &str, own: &str, tried: &Plugin) -> Result<(), String> {
+        let Shared { config, engine, operators, .. } = &*self.0;
+        let (from, to) = (plan::file(config, name), plan::file(config, own));
+        let failed = |error: std::io::Error| {
+            format!("{} cannot take the place of {}: {error}; the old version goes on", from.display(), to.display())
+        };
+        let bytes = std::fs::read(&from).map_err(failed)?;
+        // The very bytes that are written are those that were tried.
+        let read = engine.load_bytes(&from, &bytes, &operators[at].recipe.options.limits);
+        if read.map_err(|error| error.to_string())?.hash() != tried.hash() {
+            return Err(format!("{} changed meanwhile: the old version goes on", from.display()));
+        }
+        let write = || {
             let mut temporary = tempfile::NamedTempFile::new_in(&config.plugins.dir)?;
-            temporary.write_all(&std::fs::read(&from)?)?;
+            temporary.write_all(&bytes)?;
             temporary.as_file().sync_all()?;
             std::fs::set_permissions(temporary.path(), std::fs::metadata(&to)?.permissions())?;
             temporary.persist(&to).map_err(|error| error.error)?;
             std::fs::File::open(&config.plugins.dir)?.sync_all()
         };
-        let failed = |error: std::io::Error| {
-            format!("{} cannot take the place of {}: {error}; the old version goes on", from.display(), to.display())
-        };
-        copy().map_err(failed)
+        write().map_err(failed)
     }
 }

@@ -70,7 +70,10 @@ impl Versions {
         for &at in operators {
             let (versions, file) = (self.clone(), name.to_string());
             match aside(move || versions.load(at, &file)).await {
-                Ok(plugin) if plugin.hash() == self.0.operators[at].now().plugin.hash() => {}
+                // What was said of its file holds no more.
+                Ok(plugin) if plugin.hash() == self.0.operators[at].now().plugin.hash() => {
+                    self.0.operators[at].now().note = None;
+                }
                 Ok(plugin) => others.push((at, plugin)),
                 Err(reason) => {
                     tracing::warn!(
@@ -78,13 +81,14 @@ impl Versions {
                         reason,
                         "a plugin's file changed and is not taken; what runs goes on"
                     );
+                    self.note(at, &reason);
                     return;
                 }
             }
         }
         let Some((_, new)) = others.first() else { return };
         if self.0.kept.distrusted(name).is_some_and(|distrusted| distrusted.tried == hex(new.hash())) {
-            // It was tried before the last start, and is not tried again by itself.
+            tracing::info!(plugin = name, "it was tried before, and is not tried again by itself");
             return;
         }
         let version = label(new);
@@ -93,8 +97,9 @@ impl Versions {
             OnChange::Ignore => {}
             OnChange::Swap => {
                 for (at, plugin) in others {
-                    // It says itself what becomes of it.
-                    drop(self.swap_to(at, plugin).await);
+                    if let Err(reason) = self.swap_to(at, plugin).await {
+                        self.note(at, &reason);
+                    }
                 }
             }
             OnChange::Canary => {
@@ -108,5 +113,10 @@ impl Versions {
                 }
             }
         }
+    }
+
+    /// An operator's file is not what it runs, and why.
+    fn note(&self, at: usize, reason: &str) {
+        self.0.operators[at].now().note = Some(format!("its file changed and is not taken: {reason}"));
     }
 }
