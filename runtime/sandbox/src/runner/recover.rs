@@ -5,7 +5,7 @@ use crate::guest::Guest;
 use crate::limits::{STORM_FAULTS, STORM_SHARE};
 use crate::setup::Setup;
 use crate::wire::BlobsIn;
-use crate::{Bound, Fault, Halted, StateError, reply};
+use crate::{Bound, Fault, FaultKind, Halted, StateError, reply};
 use std::ops::Range;
 use tidegate_record::Blobs;
 
@@ -49,7 +49,7 @@ impl Runner {
         }
         let touched = self.journal.slots();
         let mut saved = Vec::with_capacity(touched.len() / SLOTS_A_CALL_MAX + 1);
-        let (mut from, mut slots_max) = (0, SLOTS_A_CALL_MAX);
+        let (mut from, mut slots_max, mut tries) = (0, SLOTS_A_CALL_MAX, 0);
         while from < touched.len() {
             let slots = &touched[from..touched.len().min(from + slots_max)];
             let mut guest = self.take_guest()?;
@@ -57,6 +57,7 @@ impl Runner {
                 Ok(states) => {
                     self.guest = Some(guest);
                     from += slots.len();
+                    tries = 0;
                     saved.push(states);
                     // More of them would only take more of our memory.
                     if saved.iter().map(|some| some.data().len()).sum::<usize>() > self.setup.limits.state_bytes {
@@ -66,10 +67,14 @@ impl Runner {
                 Err(fault) => {
                     let slot = Some(slots[0]).filter(|_| slots.len() == 1);
                     let last = self.faulted(fault).map_err(|halted| Halted { slot, ..halted })?;
-                    if slot.is_some() {
+                    if slot.is_none() {
+                        slots_max = slots.len() / 2;
+                        continue;
+                    }
+                    tries += 1;
+                    if last.kind != FaultKind::Deadline || tries >= TRIES_MAX {
                         return Err(Halted { slot, ..self.halted(last) });
                     }
-                    slots_max = slots.len() / 2;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Saved states: what is lost with an instance comes back, and what lies or is too much stops the plugin.
 
 use crate::guest::{Guest, Image, batch, says};
+use std::time::Duration;
 use tidegate_record::Blobs;
 use tidegate_sandbox::{Halted, Input, Kind, Limits, StateError};
 
@@ -76,6 +77,19 @@ fn states_that_lie_about_themselves_are_not_kept() {
     says(halted, &["plugin quarantined", "plugin hostile 1.0.0: bad_reply: 3 saved states for 1 slots"]);
     let halted = save(saving(|image| image.blobs(&[0, 9], b"ab")));
     says(halted, &["bad_reply: offsets of saved states do not describe its data"]);
+}
+
+#[test]
+fn a_save_that_took_too_long_is_tried_again_and_one_that_lies_is_not() {
+    for (reply, calls) in [("(loop $on (br $on)) (i32.const 0)", 3), ("unreachable", 1)] {
+        let mut guest = counter();
+        guest.save = Some(reply);
+        let limits = Limits { call_time: Duration::from_millis(20), ..Limits::default() };
+        let mut runner = guest.runner_limited(&limits);
+        runner.keep(Input::with_slots(&batch(&[1.0]), &[0])).expect("runs");
+        let halted = runner.save(&[0]).expect_err("cannot be saved");
+        assert_eq!((halted.calls, halted.slot), (calls, Some(0)), "{halted}");
+    }
 }
 
 #[test]
