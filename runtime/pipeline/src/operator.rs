@@ -11,7 +11,7 @@ use crate::entry::Era;
 use crate::rows::Rows;
 use serde::{Deserialize, Serialize};
 use tidegate_record::{Blobs, Schema};
-use tidegate_sandbox::{Fault, Halted};
+use tidegate_sandbox::{Fault, FaultKind, Halted};
 
 pub(crate) use detect::Detect;
 pub(crate) use filter::Filter;
@@ -79,12 +79,12 @@ impl Trouble {
             && *passed == 0
     }
 
-    /// What replay must obey.
+    /// What replay must obey. A record that was rejected was given to the plugin, whose state may be by it: it is given
+    /// again, and rejected again.
     pub fn verdict(&self) -> Option<Verdict> {
-        let verdict = Verdict {
-            rows: self.rows.iter().map(|r| r.0).collect(),
-            windows: self.windows.iter().map(|w| w.0).collect(),
-        };
+        let broke = self.rows.iter().filter(|(.., fault)| fault.kind != FaultKind::Rejected);
+        let verdict =
+            Verdict { rows: broke.map(|row| row.0).collect(), windows: self.windows.iter().map(|w| w.0).collect() };
         (verdict != Verdict::default()).then_some(verdict)
     }
 }

@@ -15,6 +15,9 @@ const REASON_BYTES_MAX: usize = 2048;
 /// Most bytes of a record (as JSON) that its dead letter keeps; `frame_bytes` has its true length.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 
+/// A batch of dead letters ends where their texts and records have so many bytes.
+const LETTERS_BYTES_MAX: usize = 4 << 20;
+
 /// What the dead letters and ledger entries of one entry say of where they come from.
 pub(crate) struct Report<'a> {
     pub producer: &'a Arc<str>,
@@ -30,29 +33,38 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Adds dead letters and losses to the commit of the entry.
+    /// Adds dead letters and losses to the commit of the entry. An operator before may have made many records of one:
+    /// that one is lost once, and is in the dead letters once.
     pub fn note(&self, trouble: &Trouble, commit: &mut Commit) {
+        let (overflow, aside) = (distinct(&trouble.overflow), distinct(&trouble.aside));
+        let mut faulted: Vec<(u32, &Fault)> = trouble.rows.iter().map(|(_, origin, fault)| (*origin, fault)).collect();
+        faulted.sort_by_key(|(origin, _)| *origin);
+        let faulted: Vec<_> = faulted.chunk_by(|(one, _), (other, _)| one == other).collect();
         self.loss(LossReason::Late, &trouble.late, commit);
-        self.loss(LossReason::Fault, &trouble.overflow, commit);
-        let faulted: Vec<u32> = trouble.rows.iter().map(|(_, origin, _)| *origin).collect();
-        self.loss(LossReason::Fault, &faulted, commit);
-        self.loss(LossReason::Fault, &trouble.aside, commit);
-        let mut letters = Letters::new(self);
+        self.loss(LossReason::Fault, &overflow, commit);
+        self.loss(LossReason::Fault, &faulted.iter().map(|same| same[0].0).collect::<Vec<_>>(), commit);
+        self.loss(LossReason::Fault, &aside, commit);
+        let mut letters = Letters::new(self, commit);
         if let Some(held) = self.held {
             let reason = held.sentence();
-            trouble.aside.iter().for_each(|row| letters.row("quarantine", *row, &reason, &self.plugin));
+            aside.iter().for_each(|row| letters.row("quarantine", *row, &reason, &self.plugin));
         }
-        for row in &trouble.overflow {
+        for row in &overflow {
             letters.row("keys", *row, "this device is beyond max_keys: raise it, or mend the device ids", "");
         }
-        for (_, origin, fault) in &trouble.rows {
-            letters.row("plugin", *origin, &sentence(fault), &self.plugin);
+        for same in faulted {
+            let (origin, fault) = same[0];
+            let reason = match same.len() {
+                1 => sentence(fault),
+                count => format!("{count} records made of this one faulted, the first: {}", sentence(fault)),
+            };
+            letters.row("plugin", origin, &reason, &self.plugin);
         }
         for (_, device, start, fault) in &trouble.windows {
             let reason = format!("the window of {device} from {start} us on: {}", sentence(fault));
             letters.window(&reason, &self.plugin);
         }
-        letters.finish().for_each(|append| commit.append(append, Times::set(self.wall)));
+        letters.end();
     }
 
     /// The first fault in a sentence that names plugin, version, operator, device and offset.
@@ -81,6 +93,14 @@ impl Report<'_> {
     }
 }
 
+/// Each of the rows once, ascending.
+fn distinct(rows: &[u32]) -> Vec<u32> {
+    let mut rows = rows.to_vec();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
+}
+
 fn sentence(fault: &Fault) -> String {
     let mut text = fault.to_string();
     if !fault.backtrace.is_empty() {
@@ -98,12 +118,15 @@ fn sentence(fault: &Fault) -> String {
 /// Dead letters in the making.
 struct Letters<'a> {
     report: &'a Report<'a>,
+    commit: &'a mut Commit,
     builder: BatchBuilder,
+    /// Of texts and records in the builder.
+    bytes: usize,
 }
 
 impl<'a> Letters<'a> {
-    fn new(report: &'a Report<'a>) -> Self {
-        Letters { report, builder: BatchBuilder::new(Arc::new(streams::dead_letters())) }
+    fn new(report: &'a Report<'a>, commit: &'a mut Commit) -> Self {
+        Letters { report, commit, builder: BatchBuilder::new(Arc::new(streams::dead_letters())), bytes: 0 }
     }
 
     /// A letter with the record as JSON.
@@ -128,17 +151,26 @@ impl<'a> Letters<'a> {
         if !plugin.is_empty() {
             b.text(3, plugin);
         }
-        b.bytes(4, &frame[..frame.len().min(FRAME_BYTES_MAX)]);
+        let kept = &frame[..frame.len().min(FRAME_BYTES_MAX)];
+        b.bytes(4, kept);
         b.integer(5, frame.len() as i64);
         let name = self.report.producer.replace('/', ":");
         if b.end_row(&name, self.report.wall.micros).is_err() {
             b.rollback();
         }
+        self.bytes += reason.len() + kept.len();
+        if self.bytes >= LETTERS_BYTES_MAX {
+            self.end();
+        }
     }
 
-    fn finish(mut self) -> impl Iterator<Item = Append> {
-        let pieces = Arc::new(self.builder.finish()).pieces().into_iter();
-        pieces.map(|batch| Append { stream: streams::DEAD_LETTERS.into(), batch })
+    /// Ends a batch.
+    fn end(&mut self) {
+        self.bytes = 0;
+        for batch in Arc::new(self.builder.finish()).pieces() {
+            let append = Append { stream: streams::DEAD_LETTERS.into(), batch };
+            self.commit.append(append, Times::set(self.report.wall));
+        }
     }
 }
 
@@ -208,3 +240,7 @@ impl Counters {
         self.faults.increment((trouble.rows.len() + trouble.windows.len() + trouble.overflow.len()) as u64);
     }
 }
+
+#[cfg(test)]
+#[path = "trouble/tests.rs"]
+mod tests;
