@@ -4,7 +4,9 @@ use crate::chain::Chain;
 use crate::handle::Handle;
 use crate::mark::{self, Checkpoint, Mark};
 use crate::merge::Merge;
+use crate::quarantine::OnQuarantine;
 use crate::start::{StartError, Stop};
+use crate::{OperatorOptions, PipelineOptions};
 use std::sync::Arc;
 use tidegate_store::{Partition, Position, Session, Store};
 
@@ -26,6 +28,7 @@ pub(crate) fn recover(
     store: &Arc<dyn Store>,
     inputs: &[Partition],
     chain: &mut Chain,
+    options: &PipelineOptions,
     handle: &Handle,
 ) -> Result<Recovered, Stop> {
     let producer = &*session.producer;
@@ -55,11 +58,11 @@ pub(crate) fn recover(
         s.replayed = replayed;
         s.notes.extend(tables.into_iter().chain(diverged));
     });
-    let released = another_file(producer, chain);
+    let changed = another_file(producer, chain) | another_policy(producer, chain, &options.operators);
     mark.counts = chain.counts().to_vec();
     mark.digests = chain.digests();
     mark.held = chain.all_held();
-    Ok(Recovered { positions: to, mark, snapshot_due: !has_snapshot || released, diverged: count })
+    Ok(Recovered { positions: to, mark, snapshot_due: !has_snapshot || changed, diverged: count })
 }
 
 /// Says which tables are not those the last snapshot was made with: what was replayed saw other ones when it was committed.
@@ -90,6 +93,31 @@ fn another_file(producer: &str, chain: &mut Chain) -> bool {
             tracing::warn!(producer, operator = operator + 1, plugin, "out of quarantine: its file is another one");
             chain.release(operator);
             any = true;
+        }
+    }
+    any
+}
+
+/// What is in quarantine is treated by the policy that is configured now: behind the replay, which went by the one
+/// before. True where that is another one.
+fn another_policy(producer: &str, chain: &mut Chain, options: &[OperatorOptions]) -> bool {
+    let mut any = false;
+    for mut held in chain.all_held() {
+        let operator = held.operator as usize;
+        let (before, now) = (held.shown.policy, options[operator].on_quarantine);
+        if before == now {
+            continue;
+        }
+        any = true;
+        let (operator_number, before, word) = (operator + 1, before.word(), now.word());
+        tracing::warn!(producer, operator = operator_number, before, now = word, "another on_quarantine from here on");
+        match now {
+            // The pipeline cannot stand at an entry it is past: the plugin is tried again, and where it halts it stands.
+            OnQuarantine::Halt => drop(chain.release(operator)),
+            OnQuarantine::Bypass | OnQuarantine::DeadLetter => {
+                held.shown.policy = now;
+                chain.hold(held);
+            }
         }
     }
     any

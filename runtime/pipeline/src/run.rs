@@ -82,6 +82,8 @@ enum Woken {
     Drain,
     /// Nothing came for as long as a checkpoint may wait.
     Silent,
+    /// A plugin in quarantine is to be tried again.
+    Release,
     Asked(Asked),
 }
 
@@ -170,7 +172,7 @@ impl Running {
                     woken = true;
                     continue;
                 }
-                Woken::Drain => continue,
+                Woken::Drain | Woken::Release => continue,
                 Woken::Asked(asked) => self.asked(asked, drain).await?,
                 Woken::Silent => {
                     let commit = self.checkpoint(Commit::by(&self.session))?;
@@ -186,6 +188,8 @@ impl Running {
     /// Waits until there is something to do.
     async fn rest(&mut self, drain: &CancellationToken) -> Woken {
         let interval = self.pipeline.options.checkpoint_interval;
+        let release = self.mark.held.iter().filter_map(|held| held.shown.release_at).min();
+        let release = release.map(|at| at.saturating_sub(self.pipeline.store.arrival_now()).max(0).unsigned_abs());
         tokio::select! {
             biased;
             asked = self.pipeline.asks.next() => Woken::Asked(asked),
@@ -193,6 +197,7 @@ impl Running {
             () = drain.cancelled() => Woken::Drain,
             // A silent input needs its checkpoint too: it is held back to the last one.
             () = tokio::time::sleep(interval), if self.since.arrival.is_some() => Woken::Silent,
+            () = tokio::time::sleep(Duration::from_micros(release.unwrap_or(0))), if release.is_some() => Woken::Release,
         }
     }
 

@@ -10,11 +10,18 @@ impl Running {
     /// Does between two turns what was asked, and answers when that is taken in.
     pub(super) async fn asked(&mut self, Asked { ask, reply }: Asked, drain: &CancellationToken) -> Result<Sent, Stop> {
         let mut commit = Commit::by(&self.session);
-        let answer = match self.serve(&ask, &mut commit)? {
-            Ok(answer) => answer,
-            Err(reason) => {
+        let answer = match self.serve(&ask, &mut commit) {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(reason)) => {
                 reply.say(Err(reason));
                 return Ok(Sent::Taken);
+            }
+            Err(stop) => {
+                if let Stop::Fell(fallen) = &stop {
+                    let (operator, halted) = (fallen.operator + 1, &fallen.halted);
+                    reply.say(Err(format!("nothing was done: operator {operator} halted at the checkpoint: {halted}")));
+                }
+                return Err(stop);
             }
         };
         let sent = self.send(commit, drain).await?;

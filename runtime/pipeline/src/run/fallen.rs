@@ -2,17 +2,22 @@
 
 use super::{Running, Sent, Since};
 use crate::ask::{Answer, Ask, Asked, Reply};
+use crate::chain::BuildError;
 use crate::handle::State;
 use crate::merge::Merge;
 use crate::quarantine::{At, Fallen, Held, OnQuarantine, Quarantined};
 use crate::recover::{Recovered, recover};
 use crate::start::{StartError, Stop};
 use std::time::Duration;
+use tidegate_sandbox::{ConfigureError, FaultKind, Halted};
 use tidegate_store::Commit;
 use tokio_util::sync::CancellationToken;
 
 /// Longest until a plugin is tried again by itself, unless `release_after` is longer: a day.
 const WAIT_MAX: i64 = 86_400_000_000;
+
+/// How often a plugin that was configured before, and now runs out of time at it, is configured anew.
+const TRIES_MAX: u32 = 3;
 
 /// A try that a plugin was given by itself.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +32,8 @@ pub(super) struct Tried {
 enum Risen {
     /// A person.
     Asked(Reply),
-    /// Another version is in its place.
-    Swapped,
+    /// It is out of quarantine, by another version in its place or by a commit.
+    Released,
     /// Its time has come.
     Itself,
     Drain,
@@ -39,7 +44,7 @@ impl Running {
     pub(crate) fn recover(&mut self) -> Result<(), Stop> {
         let (store, chain) = (&self.pipeline.store, &mut self.pipeline.chain);
         let Recovered { positions, mark, snapshot_due, diverged } =
-            recover(&self.session, store, &self.inputs, chain, &self.pipeline.handle)?;
+            recover(&self.session, store, &self.inputs, chain, &self.pipeline.options, &self.pipeline.handle)?;
         let from = self.inputs.iter().cloned().zip(positions.iter().copied()).collect();
         self.merge = Merge::new(store.clone(), &self.session, from);
         (self.positions, self.mark) = (positions, mark);
@@ -69,13 +74,19 @@ impl Running {
         let entry = fallen.entry.as_ref().or(self.first.as_ref());
         // What was committed came from its answers; and what cannot be saved where it was left is none to go on from.
         let goes_on = !replaying && policy != OnQuarantine::Halt && self.pipeline.chain.held(operator).is_none();
-        let since = entry.filter(|_| goes_on).map(At::of);
+        let mut since = entry.filter(|_| goes_on).map(At::of);
         let (name, backtrace) = (self.pipeline.options.name.clone(), &fallen.halted.last.backtrace);
         let sentence = shown.sentence();
         tracing::error!(pipeline = &*name, stands = since.is_none(), backtrace, "{sentence}");
         if !replaying {
             if let Err(stop) = self.rebuild()? {
                 return Ok(Some(Err(stop)));
+            }
+            if let Some(before) = self.pipeline.chain.held(operator).filter(|_| goes_on) {
+                // It was let out, which was not committed: it is where it was put in quarantine.
+                since = Some(before.since);
+                shown.at.clone_from(&before.shown.at);
+                shown.device.clone_from(&before.shown.device);
             }
             if let Some(since) = since {
                 let plugin = self.pipeline.chain.plugin_hash(operator);
@@ -93,11 +104,15 @@ impl Running {
         let recovered = if replaying && !matches!(risen, Risen::Drain) { self.rebuild()? } else { Ok(()) };
         match risen {
             Risen::Drain => return Ok(None),
-            Risen::Swapped => {}
+            Risen::Released => {}
             Risen::Itself => self.note_try(operator, wait),
             Risen::Asked(reply) => {
                 let plugin = self.pipeline.chain.plugin(operator);
                 reply.say(match &recovered {
+                    Ok(()) if self.is_held(operator) => {
+                        let what = "its input is replayed, and it is in quarantine by its policy: release it once more";
+                        Err(format!("operator {} ({plugin}): {what}", operator + 1))
+                    }
                     Ok(()) => Ok(Answer::Released { operator: operator + 1, plugin }),
                     Err(_) => Err(format!("operator {} ({plugin}) halted again: the status says why", operator + 1)),
                 });
@@ -108,8 +123,22 @@ impl Running {
     }
 
     /// New operators in place of those that are in the middle of something. The inner error is what recovery came to.
-    fn rebuild(&mut self) -> Result<Result<(), Stop>, StartError> {
-        self.pipeline.chain = self.pipeline.chain.afresh(&self.pipeline.options)?;
+    pub(super) fn rebuild(&mut self) -> Result<Result<(), Stop>, StartError> {
+        let mut calls = 1;
+        self.pipeline.chain = loop {
+            match self.pipeline.chain.afresh(&self.pipeline.options) {
+                Ok(chain) => break chain,
+                Err(BuildError::Configure { operator, source: ConfigureError::Fault(last), .. }) => {
+                    if last.kind != FaultKind::Deadline || calls >= TRIES_MAX {
+                        let halted = Halted { calls, storm: false, row: None, slot: None, last };
+                        let fallen = Fallen { operator: operator - 1, halted, entry: None };
+                        return Ok(Err(Stop::Fell(Box::new(fallen))));
+                    }
+                    calls += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
         self.pipeline.handle.meter(self.pipeline.chain.meters());
         Ok(self.recover())
     }
@@ -135,19 +164,29 @@ impl Running {
                 () = &mut alarm, if wait > 0 => return Ok(Risen::Itself),
             };
             match ask {
-                Ask::Release { operator: asked } if asked == operator => return Ok(Risen::Asked(reply)),
-                _ if replaying => reply.say(Err(format!("it replays its input, and {sentence}; release that first"))),
+                Ask::Release { operator: asked } if asked == operator && (replaying || !self.is_held(operator - 1)) => {
+                    return Ok(Risen::Asked(reply));
+                }
+                _ if replaying => reply.say(Err(format!(
+                    "it replays its input, and {sentence}; release that, or put a good file in its place and restart"
+                ))),
                 ask => {
-                    let plugin = self.pipeline.chain.plugin_hash(operator - 1);
+                    let (plugin, held) = (self.pipeline.chain.plugin_hash(operator - 1), self.is_held(operator - 1));
                     if self.asked(Asked { ask, reply }, drain).await? == Sent::Abandoned {
                         return Ok(Risen::Drain);
                     }
-                    if self.pipeline.chain.plugin_hash(operator - 1) != plugin {
-                        return Ok(Risen::Swapped);
+                    let released = held && !self.is_held(operator - 1);
+                    if released || self.pipeline.chain.plugin_hash(operator - 1) != plugin {
+                        return Ok(Risen::Released);
                     }
                 }
             }
         }
+    }
+
+    /// Whether the pipeline goes on without an operator, or would.
+    fn is_held(&self, operator: usize) -> bool {
+        self.pipeline.chain.held(operator).is_some()
     }
 
     fn show_standing(&mut self, shown: &Quarantined, sentence: &str) {
@@ -187,10 +226,11 @@ impl Running {
         let due: Vec<_> = self.mark.held.iter().filter(due).map(|held| (held.operator as usize, held.wait)).collect();
         for (operator, wait) in due {
             let mut commit = Commit::by(&self.session);
+            // Noted first: it may halt at its checkpoint.
+            self.note_try(operator, wait);
             if self.release(operator, &mut commit)?.is_err() {
                 continue;
             }
-            self.note_try(operator, wait);
             if self.send(commit, drain).await? == Sent::Abandoned {
                 return Ok(Sent::Abandoned);
             }

@@ -40,7 +40,9 @@ fn pipeline(seen: &Seen<'_>, name: &str, status: &tidegate_pipeline::Status, rea
         PipelineState::Recovering => reasons.push(Reason::warning(&component, "recovering: it replays its input")),
         PipelineState::Waiting => reasons.push(Reason::warning(&component, format!("waits: {reason}"))),
         PipelineState::Quarantined => {
-            let operator = status.quarantined.first().map_or(0, |held| held.operator);
+            // It may go on without others.
+            let stands = status.quarantined.iter().find(|held| held.policy == OnQuarantine::Halt);
+            let operator = stands.map_or(0, |held| held.operator);
             let remedy = format!("it stands until `tidegate plugin release {name} {operator}`, or a restart");
             reasons.push(Reason::not_ready(&component, format!("{reason}; {remedy}")));
         }

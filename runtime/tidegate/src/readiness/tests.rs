@@ -331,10 +331,19 @@ fn a_plugin_in_quarantine_is_named_with_the_way_back() {
         sight(&held, PipelineState::Running),
         &[&format!("! pipeline/climate: {told}; 3 records went to the dead letters; {release} puts it back")],
     );
+    let other = tidegate_pipeline::Quarantined { operator: 1, records: 0, ..held.clone() };
     let halted = tidegate_pipeline::Quarantined { policy: OnQuarantine::Halt, ..held };
+    let stands = format!("✗ pipeline/climate: {told}; it stands until {release}, or a restart");
+    check(sight(&halted, PipelineState::Quarantined), &[&stands]);
+    // The pipeline went on without another one before.
+    let told = other.sentence();
+    let passes = "0 records went to the dead letters; `tidegate plugin release climate 1` puts it back";
     check(
-        sight(&halted, PipelineState::Quarantined),
-        &[&format!("✗ pipeline/climate: {told}; it stands until {release}, or a restart")],
+        |seen| {
+            sight(&halted, PipelineState::Quarantined)(seen);
+            seen.pipelines[0].1.quarantined.insert(0, other.clone());
+        },
+        &[&stands, &format!("! pipeline/climate: {told}; {passes}")],
     );
 }
 

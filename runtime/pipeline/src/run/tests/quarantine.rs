@@ -274,6 +274,67 @@ fn another_file_takes_a_plugin_out_of_quarantine() {
 }
 
 #[test]
+fn another_policy_is_that_of_a_plugin_in_quarantine_from_the_restart_on() {
+    let mut bench = Bench::new(vec![hostile(odd(true), OnQuarantine::DeadLetter)]);
+    let mut running = bench.begin();
+    bench.append(&[(1, 0, BAD); 20]);
+    bench.go(&mut running);
+    bench.operators[0].on_quarantine = OnQuarantine::Bypass;
+    // Once more, to replay across the change.
+    for passed in [20, 40] {
+        drop(running);
+        running = bench.begin();
+        assert_eq!(running.pipeline.handle.status().notes, Vec::<String>::new());
+        assert_eq!(running.mark.held[0].shown.policy, OnQuarantine::Bypass);
+        bench.append(&[(1, 0, BAD); 20]);
+        bench.go(&mut running);
+        bench.flush();
+        assert_eq!((bench.lines("out").len(), bench.lines(streams::DEAD_LETTERS).len()), (passed, 20));
+    }
+    drop(running);
+    bench.operators[0].on_quarantine = OnQuarantine::Halt;
+    assert_eq!(bench.begin().mark.held, [], "it is tried again, and stands where it halts");
+}
+
+#[test]
+fn a_release_that_was_not_committed_leaves_the_quarantine_where_it_was() {
+    let bench = Bench::new(vec![hostile(odd(true), OnQuarantine::DeadLetter)]);
+    let mut running = bench.begin();
+    bench.append(&[(1, 0, BAD); 20]);
+    bench.go(&mut running);
+    bench.append(&[(1, 0, 20.0); 20]);
+    bench.go(&mut running);
+    let before = running.mark.held[0].clone();
+    running.pipeline.chain.release(0);
+    let kind = tidegate_sandbox::FaultKind::Deadline;
+    let (message, backtrace, plugin) = ("slow".into(), String::new(), "hostile 1.0.0".into());
+    let last = tidegate_sandbox::Fault { kind, bound: None, message, backtrace, plugin };
+    let halted = tidegate_sandbox::Halted { calls: 3, storm: false, row: None, slot: None, last };
+    let fallen = crate::quarantine::Fallen { operator: 0, halted, entry: None };
+    let went_on = bench.tokio.block_on(running.fell(&fallen, false, &CancellationToken::new())).unwrap();
+    assert!(matches!(went_on, Some(Ok(()))), "{went_on:?}");
+    let held = &running.mark.held[0];
+    assert_eq!((held.since, &held.shown.at, &*held.shown.device), (before.since, &before.shown.at, "d1"));
+    assert!(held.shown.reason.contains("slow"), "{held:?}");
+}
+
+#[test]
+fn a_plugin_that_runs_out_of_time_when_configured_anew_is_tried_again_and_then_stands() {
+    let bench = Bench::new(vec![hostile(odd(true), OnQuarantine::Halt)]);
+    let mut running = bench.begin();
+    let mut slow = odd(true);
+    slow.configure = "(loop $on (br $on))".into();
+    let mut slow = hostile(slow, OnQuarantine::Halt);
+    slow.limits.call_time = Duration::from_millis(20);
+    running.pipeline.options.operators[0] = slow;
+    let Ok(Err(Stop::Fell(fallen))) = running.rebuild() else { panic!("no fall") };
+    assert_eq!((fallen.operator, fallen.halted.calls), (0, 3));
+    assert!(fallen.halted.to_string().contains("longer than call_time"), "{}", fallen.halted);
+    running.pipeline.options.operators[0] = bench.operators[0].clone();
+    running.rebuild().unwrap().unwrap();
+}
+
+#[test]
 fn a_plugin_is_tried_again_by_itself_and_twice_as_late_the_next_time() {
     let mut operator = hostile(odd(true), OnQuarantine::Bypass);
     operator.release_after = Some(Duration::from_secs(10));
