@@ -74,8 +74,7 @@ fn in_quarantine(client: &Client, pipeline: &str) -> Result<usize, String> {
     let status: Value = client.json(&["api", "v1", "status"], &[])?;
     let pipelines = &status["pipelines"];
     let Some(shown) = pipelines.get(pipeline) else {
-        let known: Vec<_> = pipelines.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        return Err(format!("there is no pipeline {pipeline:?}; there are {}", known.join(", ")));
+        return Err(unknown(pipeline, &pipelines.as_object().cloned().unwrap_or_default()));
     };
     let held = shown["quarantined"].as_array().map_or(&[][..], |held| held);
     let operators: Vec<_> = held.iter().filter_map(|held| held["operator"].as_u64()).collect();
@@ -83,5 +82,29 @@ fn in_quarantine(client: &Client, pipeline: &str) -> Result<usize, String> {
         [operator] => Ok(operator as usize),
         [] => Err(format!("no operator of pipeline {pipeline} is in quarantine")),
         _ => Err(format!("operators {operators:?} of pipeline {pipeline} are in quarantine: say which")),
+    }
+}
+
+/// What is said of a pipeline that the gateway has not, with those it has.
+pub(super) fn unknown(pipeline: &str, all: &serde_json::Map<String, Value>) -> String {
+    let known: Vec<_> = all.keys().map(String::as_str).collect();
+    match known[..] {
+        [] => format!("there is no pipeline {pipeline:?}; the gateway has none"),
+        _ => format!("there is no pipeline {pipeline:?}; there are {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_there_is_none_of_is_told_with_those_there_are() {
+        let said = |all: Value| unknown("climat", all.as_object().expect("an object"));
+        assert_eq!(
+            said(serde_json::json!({"climate": {}, "power": {}})),
+            "there is no pipeline \"climat\"; there are climate, power"
+        );
+        assert_eq!(said(serde_json::json!({})), "there is no pipeline \"climat\"; the gateway has none");
     }
 }

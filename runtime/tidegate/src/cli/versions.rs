@@ -1,7 +1,7 @@
 //! `tidegate plugin swap`, `shadow`, `canary` and `versions`: other versions of a running gateway's plugins.
 
 use super::client::Client;
-use super::operators::Gateway;
+use super::operators::{Gateway, unknown};
 use super::{exit, failed};
 use clap::Args;
 use serde_json::Value;
@@ -190,14 +190,6 @@ fn operators(client: &Client, pipeline: &str) -> Result<Vec<Value>, String> {
     match status["pipelines"][pipeline]["plugins"].as_array() {
         Some(plugins) => Ok(plugins.clone()),
         None => Err(unknown(pipeline, &status["pipelines"].as_object().cloned().unwrap_or_default())),
-    }
-}
-
-fn unknown(pipeline: &str, all: &serde_json::Map<String, Value>) -> String {
-    let known: Vec<_> = all.keys().map(String::as_str).collect();
-    match known[..] {
-        [] => format!("there is no pipeline {pipeline:?}; the gateway has none"),
-        _ => format!("there is no pipeline {pipeline:?}; there are {}", known.join(", ")),
     }
 }
 
