@@ -108,7 +108,7 @@ mod tests {
 
     #[derive(tidegate_sdk_macros::Emits)]
     struct Made {
-        /// How far from the \"target\".
+        /// How far from the "target".
         #[record(unit = "K")]
         off: f64,
     }
