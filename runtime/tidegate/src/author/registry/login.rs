@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// What to do without a login.
 pub(super) const REMEDY: &str = "set TIDEGATE_REGISTRY_USER and TIDEGATE_REGISTRY_PASSWORD, or `docker login` (without a \
-                                 credential helper)";
+                                 credential program)";
 const USER: &str = "TIDEGATE_REGISTRY_USER";
 const PASSWORD: &str = "TIDEGATE_REGISTRY_PASSWORD";
 
