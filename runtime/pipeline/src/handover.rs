@@ -115,9 +115,9 @@ impl Handover {
         self.take_in()?;
         let inner = &mut *self.inner();
         let Some(next) = inner.runner.take() else { return Err("this version is in its place already".into()) };
-        let (from, from_sha256) = (operator.plugin(), hex(operator.runner().plugin().hash()));
+        let (from, from_sha256) = (operator.plugin(), operator.runner().plugin().sha256());
         operator.runner().give_way(next);
-        let (to, to_sha256) = (operator.plugin(), hex(operator.runner().plugin().hash()));
+        let (to, to_sha256) = (operator.plugin(), operator.runner().plugin().sha256());
         Ok(Swapped { operator: number, from, from_sha256, to, to_sha256, slots: inner.slots, gap_us: inner.gap_us })
     }
 
@@ -127,10 +127,6 @@ impl Handover {
         inner.gap_us += u64::try_from(micros).unwrap_or(0);
         inner.gap_us
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -106,6 +106,11 @@ impl Plugin {
         &self.hash
     }
 
+    /// The same as people read it: 64 hexadecimal digits.
+    pub fn sha256(&self) -> String {
+        crate::cache::hex(&self.hash)
+    }
+
     /// Who of the trusted signed it; `None` where nobody did or nobody is trusted.
     pub fn signer(&self) -> Option<KeyId> {
         self.signer

@@ -1,6 +1,6 @@
 //! Devices that connect straight to the gateway, which is killed under them.
 
-use crate::{PATIENCE, reading, this_minute};
+use crate::{PATIENCE, door, reading, this_minute};
 use tidegate_tests::accounts::readings;
 use tidegate_tests::exact::Exact;
 use tidegate_tests::gateway::Gateway;
@@ -9,25 +9,6 @@ use tidegate_tests::publisher::Publisher;
 
 const SENT: i64 = 5_000;
 const KILLS: [i64; 3] = [1_050, 2_530, 4_010];
-
-fn door(port: u16) -> String {
-    format!(
-        r#"
-        [streams.readings]
-        fields = {{ temp = "f64", seq = "i64" }}
-        keep = "1h"
-        [sources.door]
-        type = "mqtt_listener"
-        stream = "readings"
-        listen = "127.0.0.1:{port}"
-        topics = ["sensors/+"]
-        [sources.door.decode]
-        format = "json"
-        device = "/device"
-        time = "/ts"
-        "#
-    )
-}
 
 /// Sends with `publish`, and kills the gateway now and then with messages of every stage under way.
 fn sent_over_kills(gateway: &mut Gateway, mut publish: impl FnMut(String)) {

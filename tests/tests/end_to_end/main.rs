@@ -23,6 +23,26 @@ use std::time::{Duration, SystemTime};
 /// Longest anything may take that depends on other processes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A listener `door` for the same readings, and their stream, which keeps them.
+fn door(port: u16) -> String {
+    format!(
+        r#"
+        [streams.readings]
+        fields = {{ temp = "f64", seq = "i64" }}
+        keep = "1h"
+        [sources.door]
+        type = "mqtt_listener"
+        stream = "readings"
+        listen = "127.0.0.1:{port}"
+        topics = ["sensors/+"]
+        [sources.door.decode]
+        format = "json"
+        device = "/device"
+        time = "/ts"
+        "#
+    )
+}
+
 /// An MQTT source `field` of readings `{"device", "ts", "temp", "seq"}`, and its stream, which keeps them.
 fn field(broker_url: &str) -> String {
     format!(

@@ -1,6 +1,6 @@
 //! A plugin that gives up, killed and put back while readings come in.
 
-use crate::{PATIENCE, reading, this_minute};
+use crate::{PATIENCE, door, reading, this_minute};
 use std::fs;
 use tempfile::TempDir;
 use tidegate_tests::exact::Exact;
@@ -24,20 +24,9 @@ impl Site {
         let (plugins, port) = (tempfile::tempdir().unwrap(), free_port());
         let config = format!(
             r#"
-            [streams.readings]
-            fields = {{ temp = "f64", seq = "i64" }}
-            keep = "1h"
+            {}
             [streams.out]
             keep = "1h"
-            [sources.door]
-            type = "mqtt_listener"
-            stream = "readings"
-            listen = "127.0.0.1:{port}"
-            topics = ["sensors/+"]
-            [sources.door.decode]
-            format = "json"
-            device = "/device"
-            time = "/ts"
             [pipelines.p]
             from = ["readings"]
             to = "out"
@@ -45,7 +34,8 @@ impl Site {
             filter = "deadband"
             params = {{ band = 0.5 }}
             on_quarantine = "{on_quarantine}"
-            "#
+            "#,
+            door(port)
         );
         let mut gateway = Gateway::configured("", &config);
         gateway.plugins_from(plugins.path().into());

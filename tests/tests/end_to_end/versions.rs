@@ -1,6 +1,6 @@
 //! Plugins that are swapped, tried and sent away while readings come in.
 
-use crate::{PATIENCE, reading, this_minute};
+use crate::{PATIENCE, door, reading, this_minute};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -39,25 +39,15 @@ impl Site {
         }
         let config = format!(
             r#"
-            [streams.readings]
-            fields = {{ temp = "f64", seq = "i64" }}
-            keep = "1h"
+            {}
             [streams.out]
             keep = "1h"
-            [sources.door]
-            type = "mqtt_listener"
-            stream = "readings"
-            listen = "127.0.0.1:{port}"
-            topics = ["sensors/+"]
-            [sources.door.decode]
-            format = "json"
-            device = "/device"
-            time = "/ts"
             [pipelines.p]
             from = ["readings"]
             to = "out"
             {operators}
-            "#
+            "#,
+            door(port)
         );
         let mut gateway = Gateway::configured("", &config);
         gateway.plugins_from(plugins.path().into());

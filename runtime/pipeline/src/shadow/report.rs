@@ -2,7 +2,6 @@
 
 use super::compare::Found;
 use super::cost::Costs;
-use crate::handover::hex;
 use crate::operator::Operator;
 use serde::Serialize;
 
@@ -99,7 +98,7 @@ impl Books {
     pub fn new(operator: &mut dyn Operator, bounds: Bounds) -> Books {
         let report = ShadowReport {
             plugin: operator.plugin(),
-            sha256: hex(operator.runner().plugin().hash()),
+            sha256: operator.runner().plugin().sha256(),
             state: ShadowState::Running,
             reason: None,
             records: 0,

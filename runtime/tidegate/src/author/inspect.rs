@@ -84,7 +84,7 @@ pub fn inspect(file: &Path, limits: &Limits) -> Result<Inspected, String> {
         state: plugin.has_state(),
         imports: plugin.imports().iter().map(|grant| grant.word()).collect(),
         bytes: bytes.len() as u64,
-        sha256: plugin.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: plugin.sha256(),
         signed_by: tidegate_sandbox::signers(&bytes).iter().map(ToString::to_string).collect(),
         params: params(&about.params),
         reads: fields(&about.params, "reads"),

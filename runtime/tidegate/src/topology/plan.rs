@@ -144,7 +144,7 @@ fn load(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<O
 fn load_plugin(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<Arc<Plugin>, String> {
     let limits = limits(config, operator);
     let plugin = load_file(config, engine, operator, &limits)?;
-    let Some(kept) = Kept::of(config).instead_of(&operator.plugin, &hex(plugin.hash())) else { return Ok(plugin) };
+    let Some(kept) = Kept::of(config).instead_of(&operator.plugin, &plugin.sha256()) else { return Ok(plugin) };
     let instead = engine.load(&kept, &limits);
     instead.or_else(|error| {
         let plugin = &operator.plugin;
@@ -167,11 +167,6 @@ pub(super) fn load_file(
         return Err(format!("{} is a plugin of kind {kind}: write {kind} = {:?}", file.display(), operator.plugin));
     }
     Ok(plugin)
-}
-
-/// A hash as people read it.
-pub(super) fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn limits(config: &Config, operator: &OperatorConfig) -> Limits {

@@ -8,7 +8,7 @@ mod watch;
 
 use super::PIPELINE_STACK_BYTES;
 use super::kept::{Distrusted, Kept};
-use super::plan::{self, hex};
+use super::plan;
 use crate::config::{Config, OnChange, OperatorConfig};
 use crate::http::{Change, Versions as Changes};
 use crate::readiness::{Reason, Severity};
@@ -67,7 +67,7 @@ impl Versions {
             for (index, recipe) in recipes.into_iter().enumerate() {
                 let Some(configured) = configured(&pipeline, index) else { continue };
                 let plugin = recipe.options.plugin.clone();
-                let distrusted = kept.distrusted(&configured.plugin).filter(|d| d.good == hex(plugin.hash()));
+                let distrusted = kept.distrusted(&configured.plugin).filter(|d| d.good == plugin.sha256());
                 let note = distrusted.map(|distrusted| distrusted.note(&configured.plugin));
                 let now = Now { plugin, beside: None, note };
                 operators.push(Operator {
@@ -129,7 +129,7 @@ impl Versions {
 
     /// Keeps the versions that run, for a start that must not load the files: these may hold others by then.
     fn keep_all(&self) -> Result<(), String> {
-        let running = |operator: &Operator| hex(operator.now().plugin.hash());
+        let running = |operator: &Operator| operator.now().plugin.sha256();
         self.0.kept.only(&self.0.operators.iter().map(running).collect::<Vec<_>>());
         (0..self.0.operators.len()).for_each(|at| self.keep(at));
         Ok(())
@@ -139,14 +139,14 @@ impl Versions {
     fn keep(&self, at: usize) {
         let operator = &self.0.operators[at];
         let (name, limits) = (&operator.configured.plugin, &operator.recipe.options.limits);
-        let (file, hash) = (plan::file(&self.0.config, name), *operator.now().plugin.hash());
+        let (file, hash) = (plan::file(&self.0.config, name), operator.now().plugin.sha256());
         let mut bytes = Vec::new();
         let read = std::fs::File::open(&file).map(|file| file.take(limits.module_bytes as u64 + 1));
         if read.and_then(|mut file| file.read_to_end(&mut bytes)).is_err() {
             return;
         }
-        if self.0.engine.load_bytes(&file, &bytes, limits).is_ok_and(|plugin| *plugin.hash() == hash)
-            && let Err(error) = self.0.kept.keep(&hex(&hash), &bytes)
+        if self.0.engine.load_bytes(&file, &bytes, limits).is_ok_and(|plugin| plugin.sha256() == hash)
+            && let Err(error) = self.0.kept.keep(&hash, &bytes)
         {
             tracing::warn!(plugin = name, %error, "the version that runs is not kept: a canary's file would be loaded");
         }
@@ -232,7 +232,7 @@ impl Operator {
             "operator": self.number,
             "name": self.configured.plugin,
             "plugin": label(&now.plugin),
-            "sha256": hex(now.plugin.hash()),
+            "sha256": now.plugin.sha256(),
             "note": now.note,
             "beside": now.beside.as_ref().map(Beside::status),
         })

@@ -2,7 +2,7 @@
 //!
 //! They end with the gateway. What a canary's file holds is distrusted from its beginning until it took the operator's place.
 
-use super::{Distrusted, Shared, Versions, aside, hex, label, plan};
+use super::{Distrusted, Shared, Versions, aside, label, plan};
 use crate::http::{Canary, Shadow as Asked};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -108,7 +108,7 @@ impl Versions {
     fn distrust(&self, at: usize, tried: &Plugin) -> Result<(), String> {
         let operator = &self.0.operators[at];
         let name = &operator.configured.plugin;
-        let distrusted = Distrusted { tried: hex(tried.hash()), good: hex(operator.now().plugin.hash()) };
+        let distrusted = Distrusted { tried: tried.sha256(), good: operator.now().plugin.sha256() };
         let unsure = |error| format!("a restart would load the canary's file, tried or not ({error}): it is not tried");
         self.0.kept.distrust(name, &distrusted).map_err(unsure)
     }
@@ -165,7 +165,7 @@ impl Versions {
         }
         let name = &operator.configured.plugin;
         if outcome.is_err() && is_there {
-            let running = hex(operator.now().plugin.hash());
+            let running = operator.now().plugin.sha256();
             let distrusted = self.0.kept.distrusted(name).filter(|distrusted| distrusted.good == running);
             operator.now().note = distrusted.map(|distrusted| distrusted.note(name));
         }

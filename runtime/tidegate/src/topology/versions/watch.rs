@@ -1,6 +1,6 @@
 //! Plugins' files that change while the gateway runs.
 
-use super::{Versions, aside, hex, label, plan};
+use super::{Versions, aside, label, plan};
 use crate::config::OnChange;
 use crate::http::Canary;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ impl Versions {
             }
         }
         let Some((_, new)) = others.first() else { return };
-        if self.0.kept.distrusted(name).is_some_and(|distrusted| distrusted.tried == hex(new.hash())) {
+        if self.0.kept.distrusted(name).is_some_and(|distrusted| distrusted.tried == new.sha256()) {
             tracing::info!(plugin = name, "it was tried before, and is not tried again by itself");
             return;
         }
