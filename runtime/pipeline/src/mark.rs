@@ -161,8 +161,25 @@ mod tests {
         assert!(checkpoint.digests.is_empty() && checkpoint.notes.is_empty());
     }
 
+    /// What this version writes, and every later one must read.
+    const MARK_2: &[u8] = b"\x02\x01\xac\x02\x07\x01\x00\xe8\x07\x00\x02\x03\x05\x01\x02\x01\x03\x01\x01\x07\x01\x03\x09\x78\x02\x0bstats 1.0.0\
+        \x02\x0creadings/0@3\x02d1\x04trap\x01\x0a\x00";
+    const CHECKPOINT_2: &[u8] =
+        b"\x02\x2a\x01\xac\x02\x07\x01\x02\x09\x08\x03\x01\x00\x02\x00\x02\x02\x01\x02\x01\x03\x01\x08plugin/1\x09";
+
     #[test]
-    fn a_mark_comes_back_as_it_was() {
+    fn what_this_version_writes_is_what_is_stored() {
+        assert_eq!(encode(&mark_2()), MARK_2, "{}", encode(&mark_2()).escape_ascii());
+        assert_eq!(decode::<Mark>(MARK_2).unwrap(), mark_2());
+        assert!(decode::<Mark>(&[3]).unwrap_err().contains("version 3"));
+        let first: Checkpoint = decode(CHECKPOINT_1).unwrap();
+        let checkpoint = Checkpoint { digests: vec![3], notes: vec![("plugin/1".into(), 9)], ..first };
+        assert_eq!(encode(&checkpoint), CHECKPOINT_2, "{}", encode(&checkpoint).escape_ascii());
+        let read: Checkpoint = decode(CHECKPOINT_2).unwrap();
+        assert_eq!((read.digests, read.notes), (checkpoint.digests, checkpoint.notes));
+    }
+
+    fn mark_2() -> Mark {
         let run = tidegate_store::Run { commit: 7, arrival: 0, wall: 0, trusted: true, stamped: None, rows: 0 };
         let schema = std::sync::Arc::new(tidegate_record::Schema::new(Vec::new()).unwrap());
         let batch = std::sync::Arc::new(tidegate_record::Batch::empty(schema));
@@ -179,8 +196,7 @@ mod tests {
             records: 0,
         };
         let held = vec![Held { operator: 1, since, plugin: 9, wait: 60, shown }];
-        let mark = Mark { counts: vec![(1, 2)], digests: vec![3], held, ..Mark::default() };
-        assert_eq!(decode::<Mark>(&encode(&mark)).unwrap(), mark);
-        assert!(decode::<Mark>(&[3]).unwrap_err().contains("version 3"));
+        let verdicts = Verdicts { entries: vec![((0, 1000, 0), Verdict { rows: vec![3, 5], windows: vec![2] })] };
+        Mark { counts: vec![(300, 7)], verdicts, digests: vec![3], held }
     }
 }

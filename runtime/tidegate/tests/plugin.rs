@@ -45,18 +45,24 @@ fn begun(kind: &str) -> (tempfile::TempDir, String) {
     (folder, plugin)
 }
 
+/// Runs the author's own tests; what they print.
+#[track_caller]
+fn natively(plugin: &str) -> String {
+    let native = Command::new("cargo")
+        // Released like the component, so that the macros are compiled once for both.
+        .args(["test", "--release", "--quiet", "--manifest-path", &format!("{plugin}/Cargo.toml")])
+        .envs(build_environment())
+        .output()
+        .unwrap();
+    assert!(native.status.success(), "{}", said(&native));
+    said(&native)
+}
+
 #[test]
 fn every_kind_begins_with_something_that_builds_and_holds() {
     for kind in ["filter", "transform", "detect", "aggregate", "codec"] {
         let (_folder, plugin) = begun(kind);
-        let manifest = format!("{plugin}/Cargo.toml");
-        let native = Command::new("cargo")
-            // Released like the component, so that the macros are compiled once for both.
-            .args(["test", "--release", "--quiet", "--manifest-path", &manifest])
-            .envs(build_environment())
-            .output()
-            .unwrap();
-        assert!(native.status.success() && said(&native).contains("1 passed"), "{kind}: {}", said(&native));
+        assert!(natively(&plugin).contains("1 passed"), "{kind}");
         succeeds(&["plugin", "build", &plugin]);
         let tested = succeeds(&["plugin", "test", &plugin]);
         assert!(tested.starts_with(&format!("my-{kind} 0.1.0 ({kind})\n")), "{tested}");
@@ -200,13 +206,7 @@ fn an_author_logs_and_tells_the_time_and_an_operator_grants_it() {
          ignore: [temp]\n  - name: before\n    arrival: 43199\n    {records}\n"
     );
     std::fs::write(format!("{plugin}/cases.yaml"), cases).unwrap();
-    let manifest = format!("{plugin}/Cargo.toml");
-    let native = Command::new("cargo")
-        .args(["test", "--release", "--quiet", "--manifest-path", &manifest])
-        .envs(build_environment())
-        .output()
-        .unwrap();
-    assert!(native.status.success(), "{}", said(&native));
+    natively(&plugin);
     succeeds(&["plugin", "build", &plugin]);
     assert!(succeeds(&["plugin", "test", &plugin]).contains("2 passed, 0 failed"));
     let inspected = succeeds(&["plugin", "inspect", &plugin]);
@@ -382,13 +382,7 @@ fn an_author_looks_things_up_once_a_batch() {
                  - name: a target that is text\n    \
                  tables: { sites: { key: device, rows: [{ device: d1, target: warm }] } }\n    refused: ['']\n";
     std::fs::write(format!("{plugin}/cases.yaml"), cases).unwrap();
-    let manifest = format!("{plugin}/Cargo.toml");
-    let native = Command::new("cargo")
-        .args(["test", "--release", "--quiet", "--manifest-path", &manifest])
-        .envs(build_environment())
-        .output()
-        .unwrap();
-    assert!(native.status.success() && said(&native).contains("1 passed"), "{}", said(&native));
+    assert!(natively(&plugin).contains("1 passed"));
     succeeds(&["plugin", "build", &plugin]);
     let tested = succeeds(&["plugin", "test", &plugin]);
     assert!(tested.contains("2 passed, 0 failed"), "{tested}");
