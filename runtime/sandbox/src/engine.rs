@@ -99,10 +99,14 @@ impl Engine {
 
     /// Loads a plugin from a `.wasm` component or the `.wat` text of one.
     pub fn load(&self, file: &Path, limits: &Limits) -> Result<Arc<Plugin>, LoadError> {
-        match load::read(file, limits) {
-            Ok(bytes) => self.load_bytes(file, &bytes, limits),
-            Err(problem) => Err(refused(file, problem)),
-        }
+        self.load_with_bytes(file, limits).map(|(plugin, _)| plugin)
+    }
+
+    /// The same, with the bytes it was loaded from, for who keeps them: a moment later the file may hold another version.
+    pub fn load_with_bytes(&self, file: &Path, limits: &Limits) -> Result<(Arc<Plugin>, Vec<u8>), LoadError> {
+        let bytes = load::read(file, limits).map_err(|problem| refused(file, problem))?;
+        let plugin = self.load_bytes(file, &bytes, limits)?;
+        Ok((plugin, bytes))
     }
 
     /// Loads a plugin from the bytes of such a file; `file` names it in errors.

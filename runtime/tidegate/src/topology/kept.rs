@@ -7,6 +7,7 @@
 use super::plan;
 use crate::config::Config;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -42,16 +43,25 @@ impl Kept {
         Some(self.version(&distrusted.good)).filter(|file| file.exists())
     }
 
-    /// Keeps a version, which `bytes` are.
-    pub(super) fn keep(&self, sha256: &str, bytes: &[u8]) -> io::Result<()> {
+    /// Keeps what a start loaded.
+    pub(super) fn keep_all(&self, versions: BTreeMap<String, Vec<u8>>) {
+        versions.into_iter().for_each(|(sha256, bytes)| self.keep(&sha256, &bytes));
+    }
+
+    /// Keeps a version: `bytes` are what it was loaded from, and not its file read again, which may hold another by now.
+    pub(super) fn keep(&self, sha256: &str, bytes: &[u8]) {
         let file = self.version(sha256);
-        if file.exists() { Ok(()) } else { self.write(&file, bytes) }
+        if !file.exists()
+            && let Err(error) = self.write(&file, bytes)
+        {
+            tracing::warn!(sha256, %error, "a version that runs is not kept: no canary is tried against it");
+        }
     }
 
     /// From now on a start does not load a version, but another that is kept.
     pub(super) fn distrust(&self, name: &str, distrusted: &Distrusted) -> io::Result<()> {
         if !self.version(&distrusted.good).exists() {
-            return Err(io::Error::other("the version that runs was not kept"));
+            return Err(io::Error::other("the version that runs could not be kept; the log says why"));
         }
         self.write(&self.note(name), &serde_json::to_vec(distrusted)?)
     }
@@ -109,8 +119,8 @@ mod tests {
         let kept = Kept { folder: folder.path().into() };
         let distrusted = Distrusted { tried: "new".into(), good: "old".into() };
         assert!(kept.distrust("p", &distrusted).is_err(), "there is nothing to load instead");
-        kept.keep("old", b"old bytes").unwrap();
-        kept.keep("older", b"older bytes").unwrap();
+        kept.keep("old", b"old bytes");
+        kept.keep("older", b"older bytes");
         kept.distrust("p", &distrusted).unwrap();
         let instead = kept.instead_of("p", "new").unwrap();
         assert_eq!(fs::read(instead).unwrap(), b"old bytes");

@@ -4,6 +4,7 @@
 mod clock;
 mod intake;
 mod kept;
+mod load;
 mod plan;
 mod versions;
 mod view;
@@ -15,6 +16,7 @@ use crate::config::{Config, SinkConfig, SinkKind, SourceConfig, SourceKind};
 use crate::flash::{SetInterval, Watch};
 use crate::http;
 use clock::GatewayClock;
+use kept::Kept;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,17 +107,19 @@ impl Gateway {
         let address = listener.local_addr().map_err(StartError::one)?;
         let cache = plan::made_cache_dir(&config).map_err(StartError::one)?;
         let engine = plan::engine(&config, cache).map_err(StartError::one)?;
-        let Plan { streams, pipelines, warnings } = plan(&config, &engine).map_err(StartError)?;
+        let Plan { streams, pipelines, warnings, versions } = plan(&config, &engine).map_err(StartError)?;
+        let kept = Kept::of(&config);
+        kept.keep_all(versions);
         warnings.iter().for_each(|warning| tracing::warn!(warning, "unwise configuration"));
         let schemas = streams.iter().map(|s| (s.name.clone(), s.schema.clone())).collect::<Vec<_>>();
-        let kept = Arc::new(GatewayClock::new(clock));
-        let clock: Arc<dyn Clock> = kept.clone();
+        let wall = Arc::new(GatewayClock::new(clock));
+        let clock: Arc<dyn Clock> = wall.clone();
         let (store, set_interval) = open_store(store_options(&config, &clock), medium)?;
         let left = store.last_wall();
-        left.iter().for_each(|wall| kept.go_on_from(*wall));
+        left.iter().for_each(|last| wall.go_on_from(*last));
         store.declare(streams).map_err(StartError::one)?;
         if left.is_none() {
-            intake::last_wall(&*store).map_err(StartError::one)?.iter().for_each(|wall| kept.go_on_from(*wall));
+            intake::last_wall(&*store).map_err(StartError::one)?.iter().for_each(|last| wall.go_on_from(*last));
         }
 
         let drain = Drain::default();
@@ -133,7 +137,7 @@ impl Gateway {
             view.pipelines.push((name.clone(), handle));
             built.push((name, pipeline));
         }
-        let versions = Versions::new(&config, engine, operators);
+        let versions = Versions::new(&config, engine, kept, operators);
         view.versions = Some(versions.clone());
         let forwards = build_sinks(&config, &store, &clock, &mut view)?;
         let mut sources = Vec::new();

@@ -1,6 +1,6 @@
 //! From a configuration to what can be built: plugins loaded, every stream's fields known.
 
-use super::kept::Kept;
+use super::load::{self, Loaded};
 use crate::author::{self, Parameter};
 use crate::config::{Config, OperatorConfig, PipelineConfig, PluginsConfig};
 use crate::tables;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_pipeline::{BuildError, Chain, OperatorOptions, PipelineOptions, WindowOptions};
 use tidegate_record::Schema;
-use tidegate_sandbox::{Compiler, ConfigureError, Engine, EngineOptions, Limits, Plugin};
+use tidegate_sandbox::{Compiler, ConfigureError, Engine, EngineOptions, Plugin};
 use tidegate_store::{Hold, StreamSpec};
 
 /// A stream holds back what its pipeline's last checkpoint has not seen: it must not fill up with it. Small commits take
@@ -25,6 +25,9 @@ pub struct Plan {
     pub pipelines: Vec<(PipelineOptions, Arc<Schema>)>,
     /// What is unwise about the plugins, a sentence each.
     pub warnings: Vec<String>,
+    /// The very bytes each plugin was loaded from, by the SHA-256 of its component: what a start keeps. A plugin's file may
+    /// hold another version by then.
+    pub versions: BTreeMap<String, Vec<u8>>,
 }
 
 /// Where compiled plugins are kept: beside the store unless the configuration says otherwise.
@@ -59,9 +62,9 @@ pub fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
         Err(wrong) => problems.extend(wrong),
     }
     let (config, has_tables) = (&config, problems.is_empty());
-    let mut pipelines = Vec::new();
+    let (mut pipelines, mut versions) = (Vec::new(), BTreeMap::new());
     for pipeline in &config.pipelines {
-        match options(config, engine, pipeline) {
+        match options(config, engine, pipeline, &mut versions) {
             // Without them, what a plugin says of its tables would only bring problems that are none.
             Ok(_) if !has_tables && pipeline.operators.iter().any(|operator| operator.grants.lookup) => {}
             Ok(options) => pipelines.push(options),
@@ -75,7 +78,7 @@ pub fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
     let pipelines = derive(pipelines, &mut schemas, &mut problems);
     let streams = specs(config, &schemas, &mut problems);
     let warnings = unsigned(config, &pipelines);
-    if problems.is_empty() { Ok(Plan { streams, pipelines, warnings }) } else { Err(problems) }
+    if problems.is_empty() { Ok(Plan { streams, pipelines, warnings, versions }) } else { Err(problems) }
 }
 
 /// Plugins nobody has signed where keys are given: they run, for signatures are not required.
@@ -96,12 +99,20 @@ fn unsigned(config: &Config, pipelines: &[(PipelineOptions, Arc<Schema>)]) -> Ve
     warnings
 }
 
-fn options(config: &Config, engine: &Engine, pipeline: &PipelineConfig) -> Result<PipelineOptions, Vec<String>> {
+fn options(
+    config: &Config,
+    engine: &Engine,
+    pipeline: &PipelineConfig,
+    versions: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<PipelineOptions, Vec<String>> {
     let mut problems = Vec::new();
     let mut operators = Vec::new();
     for (index, operator) in pipeline.operators.iter().enumerate() {
-        match load(config, engine, operator) {
-            Ok(operator) => operators.push(operator),
+        match load::for_start(config, engine, operator) {
+            Ok(Loaded { plugin, bytes }) => {
+                versions.insert(plugin.sha256(), bytes);
+                operators.push(operator_options(config, operator, plugin));
+            }
             Err(error) => problems.push(format!("pipelines.{}, operator {}: {error}", pipeline.name, index + 1)),
         }
     }
@@ -120,64 +131,22 @@ fn options(config: &Config, engine: &Engine, pipeline: &PipelineConfig) -> Resul
     })
 }
 
-fn load(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<OperatorOptions, String> {
-    let plugin = load_plugin(config, engine, operator)?;
-    let limits = limits(config, operator);
+fn operator_options(config: &Config, operator: &OperatorConfig, plugin: Arc<Plugin>) -> OperatorOptions {
     let window = operator.window.map(|window| WindowOptions {
         size: micros(window.tumbling),
         lateness: micros(window.lateness),
         idle: micros(window.idle),
     });
-    Ok(OperatorOptions {
+    OperatorOptions {
         plugin,
         params: operator.params_json.clone(),
-        limits,
+        limits: load::limits(config, operator),
         window,
         keep: operator.keep.clone(),
         max_keys: operator.max_keys,
         on_quarantine: operator.on_quarantine,
         release_after: operator.release_after,
-    })
-}
-
-/// The plugin a start loads for an operator: what its file holds, or where that is distrusted what was kept.
-fn load_plugin(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<Arc<Plugin>, String> {
-    let limits = limits(config, operator);
-    let plugin = load_file(config, engine, operator, &limits)?;
-    let Some(kept) = Kept::of(config).instead_of(&operator.plugin, &plugin.sha256()) else { return Ok(plugin) };
-    let instead = engine.load(&kept, &limits);
-    instead.or_else(|error| {
-        let plugin = &operator.plugin;
-        tracing::warn!(plugin, %error, "the version kept does not load: what was distrusted is loaded all the same");
-        load_file(config, engine, operator, &limits)
-    })
-}
-
-/// What a plugin's file holds: of the operator's kind, and granted what it is.
-pub(super) fn load_file(
-    config: &Config,
-    engine: &Engine,
-    operator: &OperatorConfig,
-    limits: &Limits,
-) -> Result<Arc<Plugin>, String> {
-    let file = file(config, &operator.plugin);
-    let plugin = engine.load(&file, limits).map_err(|error| error.to_string())?;
-    if plugin.kind() != operator.kind {
-        let kind = plugin.kind().word();
-        return Err(format!("{} is a plugin of kind {kind}: write {kind} = {:?}", file.display(), operator.plugin));
     }
-    Ok(plugin)
-}
-
-fn limits(config: &Config, operator: &OperatorConfig) -> Limits {
-    Limits { grants: operator.grants.clone(), ..config.plugins.limits.clone() }
-}
-
-/// The file a plugin's name stands for: the `.wat` where there is no `.wasm`.
-pub(super) fn file(config: &Config, plugin: &str) -> PathBuf {
-    let wasm = config.plugins.dir.join(format!("{plugin}.wasm"));
-    let wat = config.plugins.dir.join(format!("{plugin}.wat"));
-    if !wasm.exists() && wat.exists() { wat } else { wasm }
 }
 
 fn micros(duration: Duration) -> i64 {

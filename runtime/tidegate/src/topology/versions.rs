@@ -8,7 +8,7 @@ mod watch;
 
 use super::PIPELINE_STACK_BYTES;
 use super::kept::{Distrusted, Kept};
-use super::plan;
+use super::load::{self, Loaded};
 use crate::config::{Config, OnChange, OperatorConfig};
 use crate::http::{Change, Versions as Changes};
 use crate::readiness::{Reason, Severity};
@@ -16,7 +16,6 @@ use beside::Beside;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_pipeline::{Handle, Recipe, Swapped};
 use tidegate_sandbox::{Engine, Plugin};
@@ -57,12 +56,17 @@ struct Now {
 
 impl Versions {
     /// Of operators that are yet to be added.
-    pub(super) fn new(config: &Config, engine: Engine, pipelines: Vec<(String, Handle, Vec<Recipe>)>) -> Versions {
+    pub(super) fn new(
+        config: &Config,
+        engine: Engine,
+        kept: Kept,
+        pipelines: Vec<(String, Handle, Vec<Recipe>)>,
+    ) -> Versions {
         let configured = |name: &str, index: usize| {
             let pipeline = config.pipelines.iter().find(|pipeline| pipeline.name == name)?;
             pipeline.operators.get(index).cloned()
         };
-        let (kept, mut operators) = (Kept::of(config), Vec::new());
+        let mut operators = Vec::new();
         for (pipeline, handle, recipes) in pipelines {
             for (index, recipe) in recipes.into_iter().enumerate() {
                 let Some(configured) = configured(&pipeline, index) else { continue };
@@ -105,7 +109,11 @@ impl Versions {
     /// Looks after the plugins' files, as it is configured, until it is cancelled.
     pub(super) async fn look_after(self, drain: CancellationToken) {
         let versions = self.clone();
-        drop(aside(move || versions.keep_all()).await);
+        let tidy = move || {
+            versions.keep_only_running();
+            Ok(())
+        };
+        drop(aside(tidy).await);
         if self.0.config.plugins.on_change != OnChange::Ignore {
             self.watch(drain).await;
         }
@@ -120,52 +128,33 @@ impl Versions {
     }
 
     /// The plugin in a file of `plugins.dir`, granted what the operator is. Computes at length.
-    fn load(&self, at: usize, name: &str) -> Result<Arc<Plugin>, String> {
+    fn load(&self, at: usize, name: &str) -> Result<Loaded, String> {
         let Shared { config, engine, operators, .. } = &*self.0;
         let Operator { configured, recipe, .. } = &operators[at];
         let named = OperatorConfig { plugin: name.into(), ..configured.clone() };
-        plan::load_file(config, engine, &named, &recipe.options.limits)
+        load::from_folder(config, engine, &named, &recipe.options.limits)
     }
 
-    /// Keeps the versions that run, for a start that must not load the files: these may hold others by then.
-    fn keep_all(&self) -> Result<(), String> {
+    /// Lets go of kept versions that no start may need.
+    fn keep_only_running(&self) {
         let running = |operator: &Operator| operator.now().plugin.sha256();
         self.0.kept.only(&self.0.operators.iter().map(running).collect::<Vec<_>>());
-        (0..self.0.operators.len()).for_each(|at| self.keep(at));
-        Ok(())
-    }
-
-    /// Keeps the version an operator runs, if its file holds it still.
-    fn keep(&self, at: usize) {
-        let operator = &self.0.operators[at];
-        let (name, limits) = (&operator.configured.plugin, &operator.recipe.options.limits);
-        let (file, hash) = (plan::file(&self.0.config, name), operator.now().plugin.sha256());
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(&file).map(|file| file.take(limits.module_bytes as u64 + 1));
-        if read.and_then(|mut file| file.read_to_end(&mut bytes)).is_err() {
-            return;
-        }
-        if self.0.engine.load_bytes(&file, &bytes, limits).is_ok_and(|plugin| plugin.sha256() == hash)
-            && let Err(error) = self.0.kept.keep(&hash, &bytes)
-        {
-            tracing::warn!(plugin = name, %error, "the version that runs is not kept: a canary's file would be loaded");
-        }
     }
 
     /// What the operator's file holds takes the place of what runs.
     async fn swap(&self, at: usize) -> Result<Swapped, String> {
         let versions = self.clone();
         let name = self.0.operators[at].configured.plugin.clone();
-        let plugin = aside(move || versions.load(at, &name)).await?;
-        self.swap_to(at, plugin).await
+        let loaded = aside(move || versions.load(at, &name)).await?;
+        self.swap_to(at, loaded).await
     }
 
     /// A version takes the place of what runs.
-    async fn swap_to(&self, at: usize, plugin: Arc<Plugin>) -> Result<Swapped, String> {
+    async fn swap_to(&self, at: usize, loaded: Loaded) -> Result<Swapped, String> {
         let operator = &self.0.operators[at];
         let _turn = operator.turn.lock().await;
         let (handle, recipe, number) = (operator.handle.clone(), operator.recipe.clone(), operator.number);
-        let (tokio, next) = (tokio::runtime::Handle::current(), plugin);
+        let (tokio, Loaded { plugin: next, bytes }) = (tokio::runtime::Handle::current(), loaded);
         let versions = self.clone();
         let swap = move || {
             let (operator, kept) = (&versions.0.operators[at], &versions.0.kept);
@@ -181,10 +170,9 @@ impl Versions {
                     .unwrap_or_else(|error| tracing::warn!(plugin = name, %error, "a restart loads the file as it is"));
                 return swapped;
             };
+            kept.keep(&next.sha256(), &bytes);
             let mut now = operator.now();
             (now.plugin, now.note) = (next, None);
-            drop(now);
-            versions.keep(at);
             Ok(swapped)
         };
         let swapped = aside(swap).await;
@@ -262,3 +250,6 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Sen
 fn label(plugin: &Plugin) -> String {
     format!("{} {}", plugin.about().name, plugin.about().version)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! They end with the gateway. What a canary's file holds is distrusted from its beginning until it took the operator's place.
 
-use super::{Distrusted, Shared, Versions, aside, label, plan};
+use super::{Distrusted, Loaded, Shared, Versions, aside, label, load};
 use crate::http::{Canary, Shadow as Asked};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ impl Versions {
     /// Has a plugin run beside an operator.
     pub(super) async fn shadow(&self, at: usize, asked: Asked) -> Result<Value, String> {
         let Asked { name, slower } = asked;
-        let plugin = self.load_named(at, &name).await?;
+        let Loaded { plugin, .. } = self.load_named(at, &name).await?;
         let bounds = Bounds { records: None, differ: 1.0, slower, faults: u64::MAX };
         self.begin(at, plugin, bounds, false).await?;
         Ok(self.0.operators[at].status())
@@ -60,7 +60,7 @@ impl Versions {
             Bounds { records: Some(asked.records), differ: asked.differ, slower: asked.slower, faults: asked.faults };
         let mut tried = Vec::new();
         for &at in &operators {
-            let plugin = self.load_named(at, &name).await?;
+            let Loaded { plugin, .. } = self.load_named(at, &name).await?;
             let (now, called) = (self.0.operators[at].now().plugin.clone(), &plugin.about().name);
             if plugin.hash() == now.hash() {
                 return Err(format!("{name} is the version that runs: put the new one into plugins.dir first"));
@@ -113,7 +113,7 @@ impl Versions {
         self.0.kept.distrust(name, &distrusted).map_err(unsure)
     }
 
-    async fn load_named(&self, at: usize, name: &str) -> Result<Arc<Plugin>, String> {
+    async fn load_named(&self, at: usize, name: &str) -> Result<Loaded, String> {
         if !tidegate_record::valid_name(name) {
             return Err(format!("{name:?} is no plugin name: it is a file name in plugins.dir without .wasm"));
         }
@@ -197,18 +197,18 @@ impl Versions {
     }
 
     async fn promote_one(&self, own: &str, Candidate { at, plugin: tried, .. }: &Candidate) -> Result<String, String> {
-        let plugin = self.load_named(*at, own).await?;
-        if plugin.hash() != tried.hash() {
+        let loaded = self.load_named(*at, own).await?;
+        if loaded.plugin.hash() != tried.hash() {
             return Err(format!("passed, but the file of {own} changed meanwhile: the old version goes on"));
         }
-        let swapped = self.swap_to(*at, plugin).await.map_err(|why| format!("passed, but: {why}"))?;
+        let swapped = self.swap_to(*at, loaded).await.map_err(|why| format!("passed, but: {why}"))?;
         Ok(format!("took its place: {} after {}, a gap of {} us", swapped.to, swapped.from, swapped.gap_us))
     }
 
     /// Writes what was tried over the file of the operator's plugin, all or nothing.
     fn replace_file(&self, at: usize, name: &str, own: &str, tried: &Plugin) -> Result<(), String> {
         let Shared { config, engine, operators, .. } = &*self.0;
-        let (from, to) = (plan::file(config, name), plan::file(config, own));
+        let (from, to) = (load::file(config, name), load::file(config, own));
         let failed = |error: std::io::Error| {
             format!("{} cannot take the place of {}: {error}; the old version goes on", from.display(), to.display())
         };

@@ -1,6 +1,6 @@
 //! Plugins' files that change while the gateway runs.
 
-use super::{Versions, aside, label, plan};
+use super::{Loaded, Versions, aside, label, load};
 use crate::config::OnChange;
 use crate::http::Canary;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl Versions {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             for (name, watched) in &mut files {
-                let stamp = Stamp::of(&plan::file(&self.0.config, name));
+                let stamp = Stamp::of(&load::file(&self.0.config, name));
                 let same = std::mem::replace(&mut watched.last, stamp) == stamp;
                 if same && stamp.is_some() && stamp != watched.done {
                     watched.done = stamp;
@@ -65,16 +65,16 @@ impl Versions {
     }
 
     /// Makes of a file what is configured, where it holds another version than what runs.
-    async fn changed(&self, name: &str, operators: &[usize]) {
+    pub(super) async fn changed(&self, name: &str, operators: &[usize]) {
         let mut others = Vec::new();
         for &at in operators {
             let (versions, file) = (self.clone(), name.to_string());
             match aside(move || versions.load(at, &file)).await {
                 // What was said of its file holds no more.
-                Ok(plugin) if plugin.hash() == self.0.operators[at].now().plugin.hash() => {
+                Ok(loaded) if loaded.plugin.hash() == self.0.operators[at].now().plugin.hash() => {
                     self.0.operators[at].now().note = None;
                 }
-                Ok(plugin) => others.push((at, plugin)),
+                Ok(loaded) => others.push((at, loaded)),
                 Err(reason) => {
                     tracing::warn!(
                         plugin = name,
@@ -86,7 +86,7 @@ impl Versions {
                 }
             }
         }
-        let Some((_, new)) = others.first() else { return };
+        let Some((_, Loaded { plugin: new, .. })) = others.first() else { return };
         if self.0.kept.distrusted(name).is_some_and(|distrusted| distrusted.tried == new.sha256()) {
             tracing::info!(plugin = name, "it was tried before, and is not tried again by itself");
             return;
@@ -96,20 +96,21 @@ impl Versions {
         match self.0.config.plugins.on_change {
             OnChange::Ignore => {}
             OnChange::Swap => {
-                for (at, plugin) in others {
-                    if let Err(reason) = self.swap_to(at, plugin).await {
+                for (at, loaded) in others {
+                    if let Err(reason) = self.swap_to(at, loaded).await {
                         self.note(at, &reason);
                     }
                 }
             }
             OnChange::Canary => {
-                let operators = others.iter().map(|(at, _)| *at).collect();
-                if let Err(reason) = self.canary(operators, Canary::default()).await {
+                let operators: Vec<usize> = others.into_iter().map(|(at, _)| at).collect();
+                if let Err(reason) = self.canary(operators.clone(), Canary::default()).await {
                     tracing::warn!(
                         plugin = name,
                         reason,
                         "a plugin's file changed and is not tried; what runs goes on"
                     );
+                    operators.iter().for_each(|&at| self.note(at, &reason));
                 }
             }
         }
