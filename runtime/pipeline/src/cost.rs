@@ -12,6 +12,7 @@ use tidegate_sandbox::{Bound, Runner, Stats};
 pub(crate) struct Meter {
     kind: &'static str,
     plugin: String,
+    counts_fuel: bool,
     stats: Arc<Stats>,
 }
 
@@ -42,6 +43,10 @@ pub struct Cost {
     pub ns_per_record_p99: Option<u64>,
     /// The longest call, microseconds.
     pub call_us_max: u64,
+    /// Fuel the calls took; `None` where it is not counted.
+    pub fuel: Option<u64>,
+    /// Fuel a record.
+    pub fuel_per_record: Option<u64>,
     /// Most linear memory an instance had.
     pub memory_bytes_peak: u64,
     /// What the saved states of its slots take.
@@ -58,8 +63,9 @@ pub struct Cost {
 
 impl Meter {
     pub fn of(runner: &Runner) -> Meter {
-        let (kind, about) = (runner.plugin().kind().word(), runner.plugin().about());
-        Meter { kind, plugin: format!("{} {}", about.name, about.version), stats: runner.stats().clone() }
+        let (plugin, stats) = (runner.plugin(), runner.stats().clone());
+        let (kind, about, counts_fuel) = (plugin.kind().word(), plugin.about(), plugin.counts_fuel());
+        Meter { kind, plugin: format!("{} {}", about.name, about.version), counts_fuel, stats }
     }
 
     /// `work_us`: how long the pipeline has worked.
@@ -81,6 +87,8 @@ impl Meter {
             ns_per_record_p50: stats.record_ns_at(0.5),
             ns_per_record_p99: stats.record_ns_at(0.99),
             call_us_max: read(&stats.call_ns_peak) / 1000,
+            fuel: self.counts_fuel.then(|| read(&stats.fuel)),
+            fuel_per_record: self.counts_fuel.then(|| stats.fuel_per_record()),
             memory_bytes_peak: read(&stats.memory_bytes_peak),
             state_bytes: read(&stats.state_bytes),
             faults: read(&stats.faults),

@@ -20,10 +20,11 @@ const THREADS: u64 = 2;
 const CHILD_POLL: Duration = Duration::from_millis(5);
 
 /// How plugins are compiled and run. Features no plugin needs are off; multi-memory, bulk memory and reference types
-/// stay on, since components with an interpreter inside need them.
-pub(crate) fn config() -> Config {
+/// stay on, since components with an interpreter inside need them. `fuel`: code counts what it takes.
+pub(crate) fn config(fuel: bool) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    config.consume_fuel(fuel);
     config.wasm_component_model(true);
     config.concurrency_support(false);
     config.wasm_features(
@@ -50,7 +51,7 @@ pub(crate) fn compile(engine: &Shared, wasm: &[u8]) -> Result<Vec<u8>, LoadProbl
     let began = CLOCK.boot();
     let native = match (&engine.compiler, &engine.cache) {
         (Compiler::Child { exe, args }, Some(cache)) => {
-            compile_in_child(Command::new(exe).args(args), cache, wasm, &engine.compile)
+            compile_in_child(Command::new(exe).args(args), cache, wasm, engine)
         }
         _ => compile_here(&engine.wasmtime, wasm).map_err(LoadProblem::Compile),
     };
@@ -59,13 +60,14 @@ pub(crate) fn compile(engine: &Shared, wasm: &[u8]) -> Result<Vec<u8>, LoadProbl
 }
 
 /// What the gateway's hidden subcommand calls: compiles `input` (a component) to `output`. Sets this process's own
-/// limits on memory and processor time first, so call it in a process of its own. An error is a sentence for stderr.
-pub fn compile_main(input: &Path, output: &Path, limits: &CompileLimits) -> Result<(), String> {
+/// limits on memory and processor time first, so call it in a process of its own. `fuel`: for an engine that counts it.
+/// An error is a sentence for stderr.
+pub fn compile_main(input: &Path, output: &Path, limits: &CompileLimits, fuel: bool) -> Result<(), String> {
     limit_process(libc::RLIMIT_AS, limits.memory_bytes)?;
     // For when nobody waits for it any more. A second is the least there is.
     limit_process(libc::RLIMIT_CPU, THREADS * (limits.time.as_secs() + 1))?;
     let wasm = std::fs::read(input).map_err(|error| format!("{}: {error}", input.display()))?;
-    let engine = wasmtime::Engine::new(&config()).map_err(|error| format!("{error:#}"))?;
+    let engine = wasmtime::Engine::new(&config(fuel)).map_err(|error| format!("{error:#}"))?;
     let native = compile_here(&engine, &wasm)?;
     std::fs::write(output, native).map_err(|error| format!("{}: {error}", output.display()))
 }
@@ -74,14 +76,15 @@ fn compile_in_child(
     command: &mut Command,
     cache: &Cache,
     wasm: &[u8],
-    limits: &CompileLimits,
+    engine: &Shared,
 ) -> Result<Vec<u8>, LoadProblem> {
     let at_files =
         |error: io::Error| LoadProblem::Compile(format!("the compiler's files in the plugin cache: {error}"));
     let (input, output) = cache.scratch(wasm).map_err(at_files)?;
     command.arg(input.path()).arg(output.path());
-    command.arg(limits.time.as_secs().to_string()).arg(limits.memory_bytes.to_string());
-    run_child(command, limits.time)?;
+    let CompileLimits { time, memory_bytes } = engine.compile;
+    command.arg(time.as_secs().to_string()).arg(memory_bytes.to_string()).arg(engine.fuel.to_string());
+    run_child(command, time)?;
     std::fs::read(output.path()).map_err(at_files)
 }
 

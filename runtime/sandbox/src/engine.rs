@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Where plugins are compiled.
 #[derive(Debug, Clone)]
 pub enum Compiler {
-    /// In a child process (`exe args… in.wasm out.cwasm seconds bytes`, which calls [`crate::compile_main`]): the gateway's memory
+    /// In a child process (`exe args… in.wasm out.cwasm seconds bytes fuel`, which calls [`crate::compile_main`]): the gateway's memory
     /// does not grow by the compiler's, and a plugin made to choke it costs only the child. Needs a `cache_dir`.
     Child {
         /// The program, most often the gateway itself.
@@ -48,18 +48,21 @@ pub struct EngineOptions {
     pub compile: CompileLimits,
     /// Most stack a call may use, in bytes.
     pub stack_bytes: usize,
+    /// Whether code is compiled to count fuel.
+    pub fuel: bool,
     /// Whose plugins are loaded.
     pub trust: Trust,
 }
 
 impl Default for EngineOptions {
-    /// No cache, compiled in process, 256 KiB of stack, anybody's plugins.
+    /// No cache, compiled in process, 256 KiB of stack, no fuel counted, anybody's plugins.
     fn default() -> Self {
         EngineOptions {
             cache_dir: None,
             compiler: Compiler::InProcess,
             compile: CompileLimits::default(),
             stack_bytes: 256 << 10,
+            fuel: false,
             trust: Trust::default(),
         }
     }
@@ -77,24 +80,33 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<Cache>,
     pub(crate) compiler: Compiler,
     pub(crate) compile: CompileLimits,
+    pub(crate) fuel: bool,
     pub(crate) trust: Trust,
 }
 
 /// wasmtime mixes up types between engines (RUSTSEC-2026-0222): there is one.
-static WASMTIME: Mutex<Option<(wasmtime::Engine, usize)>> = Mutex::new(None);
+static WASMTIME: Mutex<Option<(wasmtime::Engine, Fixed)>> = Mutex::new(None);
+
+/// What is the engine's own, and so of the first call in a process.
+#[derive(Debug, Clone, Copy)]
+struct Fixed {
+    stack_bytes: usize,
+    fuel: bool,
+}
 
 impl Engine {
-    /// The process's engine. There is exactly one underneath, however often this is called; its stack limit is that
-    /// of the first call.
+    /// The process's engine. There is exactly one underneath, however often this is called; its stack limit, and
+    /// whether it counts fuel, are those of the first call.
     pub fn new(options: EngineOptions) -> Result<Engine, EngineError> {
-        let wasmtime = shared_wasmtime(options.stack_bytes)?;
+        let EngineOptions { stack_bytes, fuel, .. } = options;
+        let wasmtime = shared_wasmtime(Fixed { stack_bytes, fuel })?;
         let cache = options.cache_dir.map(Cache::open).transpose()?;
         if cache.is_none() && matches!(options.compiler, Compiler::Child { .. }) {
             let why = "a compiler in a child process needs a cache_dir for its files".into();
             return Err(EngineError::Cache { folder: PathBuf::new(), why });
         }
         let EngineOptions { compiler, compile, trust, .. } = options;
-        Ok(Engine { shared: Arc::new(Shared { wasmtime, cache, compiler, compile, trust }) })
+        Ok(Engine { shared: Arc::new(Shared { wasmtime, cache, compiler, compile, fuel, trust }) })
     }
 
     /// Loads a plugin from a `.wasm` component or the `.wat` text of one.
@@ -121,19 +133,20 @@ fn refused(file: &Path, problem: LoadProblem) -> LoadError {
     LoadError { file: file.into(), problem: Box::new(problem) }
 }
 
-fn shared_wasmtime(stack_bytes: usize) -> Result<wasmtime::Engine, EngineError> {
+fn shared_wasmtime(asked: Fixed) -> Result<wasmtime::Engine, EngineError> {
     let mut shared = WASMTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((engine, has)) = &*shared {
-        return match *has == stack_bytes {
-            true => Ok(engine.clone()),
-            false => Err(EngineError::Stack { has: *has, asked: stack_bytes }),
+        return match (has.stack_bytes == asked.stack_bytes, has.fuel == asked.fuel) {
+            (true, true) => Ok(engine.clone()),
+            (false, _) => Err(EngineError::Stack { has: has.stack_bytes, asked: asked.stack_bytes }),
+            (_, false) => Err(EngineError::Fuel { has: has.fuel }),
         };
     }
-    let mut config = compile::config();
-    config.max_wasm_stack(stack_bytes);
+    let mut config = compile::config(asked.fuel);
+    config.max_wasm_stack(asked.stack_bytes);
     let start = |error: String| EngineError::Start(error);
     let engine = wasmtime::Engine::new(&config).map_err(|error| start(format!("{error:#}")))?;
     ticker::start(engine.clone()).map_err(|error| start(error.to_string()))?;
-    *shared = Some((engine.clone(), stack_bytes));
+    *shared = Some((engine.clone(), asked));
     Ok(engine)
 }

@@ -182,6 +182,12 @@ pub enum EngineError {
         /// The limit asked for.
         asked: usize,
     },
+    /// It counts fuel, or does not, and the other is asked for.
+    #[error("this process's WebAssembly engine has fuel = {has}, not {}", !.has)]
+    Fuel {
+        /// Whether it does.
+        has: bool,
+    },
     /// wasmtime refuses to start.
     #[error("the WebAssembly engine does not start: {0}")]
     Start(String),

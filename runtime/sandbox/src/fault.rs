@@ -16,6 +16,8 @@ pub enum FaultKind {
     Trap,
     /// It ran longer than `call_time`.
     Deadline,
+    /// It took more fuel than `call_fuel`.
+    Fuel,
     /// It asked for more memory or tables than it may have.
     Memory,
     /// It answered what the contract does not allow, or more than it may.
@@ -30,6 +32,7 @@ impl FaultKind {
         match self {
             FaultKind::Trap => "trap",
             FaultKind::Deadline => "deadline",
+            FaultKind::Fuel => "fuel",
             FaultKind::Memory => "memory",
             FaultKind::BadReply => "bad_reply",
             FaultKind::Rejected => "rejected",
@@ -140,6 +143,7 @@ pub(crate) fn of(plugin: &Arc<str>, denied: Option<Bound>, output_bytes: usize, 
     };
     let bound = match (trap, denied) {
         (Some(Trap::Interrupt), _) => Some(Bound::Time),
+        (Some(Trap::OutOfFuel), _) => Some(Bound::Fuel),
         (_, Some(denied)) => Some(denied),
         (Some(Trap::StackOverflow), None) => Some(Bound::Stack),
         (None, None) if cause.ends_with(TOO_MUCH_COPIED) => Some(Bound::Output),
@@ -148,6 +152,7 @@ pub(crate) fn of(plugin: &Arc<str>, denied: Option<Bound>, output_bytes: usize, 
     };
     let (kind, message) = match bound {
         Some(Bound::Time) => (FaultKind::Deadline, "ran longer than call_time allows".into()),
+        Some(Bound::Fuel) => (FaultKind::Fuel, "took more fuel than call_fuel allows".into()),
         Some(Bound::Memory) => (FaultKind::Memory, format!("asked for more memory than it may have: {cause}")),
         Some(Bound::Elements) => {
             (FaultKind::Memory, format!("asked for more table elements than it may have: {cause}"))

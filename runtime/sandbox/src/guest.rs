@@ -1,6 +1,7 @@
 //! One instance, and calling into it.
 
 use crate::context::Context;
+use crate::fuel::Fuel;
 use crate::lines::Said;
 use crate::plugin::{Exports, Plugin};
 use crate::ticker::{Beating, ticks};
@@ -15,6 +16,8 @@ pub(crate) struct Guest {
     store: Store<Context>,
     funcs: Funcs,
     ticks: u64,
+    /// Where the engine counts it.
+    fuel: Option<Fuel>,
     label: Arc<str>,
 }
 
@@ -51,6 +54,10 @@ impl Guest {
         let ticks = ticks(limits.call_time);
         // A store's deadline starts at 0, and start functions run too.
         store.set_epoch_deadline(ticks);
+        let mut fuel = plugin.counts_fuel.then(|| Fuel::new(limits.call_fuel));
+        if let Some(fuel) = &mut fuel {
+            fuel.fill(&mut store);
+        }
         let started = {
             let _beating = Beating::start();
             plugin.pre.instantiate(&mut store)
@@ -59,12 +66,24 @@ impl Guest {
             started.map_err(|error| fault::of(&plugin.label, store.data().denied, limits.output_bytes, &error))?;
         let funcs = Funcs::find(&plugin.exports, |index| instance.get_func(&mut store, index));
         let funcs = funcs.ok_or_else(|| fault::bad_reply(&plugin.label, "an exported function is gone"))?;
-        Ok(Guest { store, funcs, ticks, label: plugin.label.clone() })
+        Ok(Guest { store, funcs, ticks, fuel, label: plugin.label.clone() })
     }
 
     /// Says when the batch of the next calls arrived; `None` for calls that bring none.
     pub(crate) fn at(&mut self, arrival: Option<Arrival>) {
         self.store.data_mut().arrival = arrival;
+    }
+
+    /// Holds the calls up to [`Guest::burned`] to `call_fuel`.
+    pub(crate) fn ration(&mut self) {
+        if let Some(fuel) = &mut self.fuel {
+            fuel.ration();
+        }
+    }
+
+    /// The fuel they took; `None` where it is not counted.
+    pub(crate) fn burned(&mut self) -> Option<u64> {
+        self.fuel.as_mut().map(Fuel::burned)
     }
 
     /// What it said since the last time.
@@ -171,8 +190,17 @@ impl Guest {
         let func = unsafe { TypedFunc::<P, R>::new_unchecked(func) };
         self.store.data_mut().denied = None;
         self.store.set_epoch_deadline(self.ticks);
-        let _beating = Beating::start();
-        func.call(&mut self.store, params).map_err(|error| {
+        if let Some(fuel) = &mut self.fuel {
+            fuel.fill(&mut self.store);
+        }
+        let answer = {
+            let _beating = Beating::start();
+            func.call(&mut self.store, params)
+        };
+        if let Some(fuel) = &mut self.fuel {
+            fuel.read(&self.store);
+        }
+        answer.map_err(|error| {
             let output_bytes = self.store.hostcall_fuel();
             fault::of(&self.label, self.store.data().denied, output_bytes, &error)
         })

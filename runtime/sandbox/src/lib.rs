@@ -10,6 +10,7 @@ mod context;
 mod engine;
 mod error;
 mod fault;
+mod fuel;
 mod grants;
 mod guest;
 mod imports;

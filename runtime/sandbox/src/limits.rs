@@ -27,6 +27,9 @@ pub struct Limits {
     pub memories: usize,
     /// Longest a call may run; checked every 5 ms.
     pub call_time: Duration,
+    /// Most fuel a call with records may take, which needs an engine that counts it ([`crate::EngineOptions::fuel`]). By
+    /// single-row probes that is most a record may take alone, however records are cut into calls.
+    pub call_fuel: Option<u64>,
     /// Most bytes a call may return.
     pub output_bytes: usize,
     /// Most records a transform or codec may make in a call.
@@ -60,6 +63,8 @@ pub enum Bound {
     Stack,
     /// [`Limits::call_time`].
     Time,
+    /// [`Limits::call_fuel`].
+    Fuel,
     /// [`Limits::output_bytes`].
     Output,
     /// [`Limits::output_records`].
@@ -72,12 +77,13 @@ pub enum Bound {
 
 impl Bound {
     /// Every bound.
-    pub const ALL: [Bound; 9] = [
+    pub const ALL: [Bound; 10] = [
         Bound::Memory,
         Bound::Elements,
         Bound::Instances,
         Bound::Stack,
         Bound::Time,
+        Bound::Fuel,
         Bound::Output,
         Bound::Records,
         Bound::SlotState,
@@ -92,6 +98,7 @@ impl Bound {
             Bound::Instances => "instances",
             Bound::Stack => "stack_bytes",
             Bound::Time => "call_time",
+            Bound::Fuel => "call_fuel",
             Bound::Output => "output_bytes",
             Bound::Records => "output_records",
             Bound::SlotState => "state_slot_bytes",
@@ -101,7 +108,8 @@ impl Bound {
 
     /// Whether fewer records a call may help.
     pub(crate) fn is_of_a_call(self) -> bool {
-        matches!(self, Bound::Memory | Bound::Elements | Bound::Time | Bound::Output | Bound::Records)
+        use Bound::{Elements, Fuel, Memory, Output, Records, Time};
+        matches!(self, Memory | Elements | Time | Fuel | Output | Records)
     }
 }
 
@@ -138,6 +146,7 @@ impl Default for Limits {
             instances: 32,
             memories: 8,
             call_time: Duration::from_millis(250),
+            call_fuel: None,
             output_bytes: 8 << 20,
             output_records: 65_536,
             state_slot_bytes: 64 << 10,

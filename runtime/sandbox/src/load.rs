@@ -37,11 +37,21 @@ pub(crate) fn load(engine: &Shared, bytes: &[u8], limits: &Limits) -> Result<Plu
         return Err(LoadProblem::NotGranted(refused));
     }
     let (kind, exports) = Exports::find(&component)?;
-    let has_state = exports.state.is_some();
+    let (has_state, counts_fuel) = (exports.state.is_some(), engine.fuel);
     let pre = pre(engine, &component, limits).map_err(|error| LoadProblem::ImportShape(format!("{error:#}")))?;
     let about = About { name: String::new(), version: String::new(), summary: String::new(), params: String::new() };
-    let mut plugin =
-        Plugin { about, kind, hash, signer, has_state, imports, label: Arc::from("not yet described"), pre, exports };
+    let mut plugin = Plugin {
+        about,
+        kind,
+        hash,
+        signer,
+        has_state,
+        counts_fuel,
+        imports,
+        label: Arc::from("not yet described"),
+        pre,
+        exports,
+    };
     let mut guest = Guest::start(&plugin, limits).map_err(LoadProblem::Describe)?;
     guest.check_types(kind)?;
     let about = guest.describe().map_err(LoadProblem::Describe)?;

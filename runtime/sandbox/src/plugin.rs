@@ -83,6 +83,7 @@ pub struct Plugin {
     pub(crate) hash: [u8; 32],
     pub(crate) signer: Option<KeyId>,
     pub(crate) has_state: bool,
+    pub(crate) counts_fuel: bool,
     pub(crate) imports: Vec<Grant>,
     /// `name version`, in faults.
     pub(crate) label: Arc<str>,
@@ -119,6 +120,11 @@ impl Plugin {
     /// The imports of the contract it uses.
     pub fn imports(&self) -> &[Grant] {
         &self.imports
+    }
+
+    /// Whether what its calls take in fuel is counted.
+    pub fn counts_fuel(&self) -> bool {
+        self.counts_fuel
     }
 
     /// Whether it keeps state in slots.

@@ -43,8 +43,12 @@ impl Setup {
     ) -> Result<(Setup, Guest), ConfigureError> {
         let device = Field::new(DEVICE, Scalar::Text);
         let fields: Vec<wire::Field> = schema.fields().iter().chain([&device]).map(wire_field).collect();
-        let mut guest = Guest::start(&plugin, limits).map_err(ConfigureError::Fault)?;
         let refused = |issues| Err(ConfigureError::Issues { plugin: plugin.label.to_string(), issues });
+        if limits.call_fuel.is_some() && !plugin.counts_fuel {
+            let message = "call_fuel is a limit only of an engine that counts fuel: fuel = true".into();
+            return refused(vec![Issue { at: String::new(), message }]);
+        }
+        let mut guest = Guest::start(&plugin, limits).map_err(ConfigureError::Fault)?;
         let plan = match guest.configure(params, &fields).map_err(ConfigureError::Fault)? {
             Ok(plan) => plan_of(plan),
             Err(issues) => return refused(issues.into_iter().take(ISSUES_MAX).map(issue_of).collect()),

@@ -25,6 +25,8 @@ pub struct Stats {
     pub records_out: AtomicU64,
     /// Nanoseconds spent in calls.
     pub time_ns: AtomicU64,
+    /// Fuel that calls took; 0 where it is not counted.
+    pub fuel: AtomicU64,
     /// Nanoseconds of the longest call.
     pub call_ns_peak: AtomicU64,
     /// Calls by nanoseconds a record: one count for each of [`RECORD_NS`], and one for more than the last.
@@ -52,6 +54,11 @@ impl Stats {
         self.time_ns.load(Relaxed).checked_div(records).unwrap_or(0)
     }
 
+    /// Fuel a record so far, 0 where there was none.
+    pub fn fuel_per_record(&self) -> u64 {
+        self.fuel.load(Relaxed).checked_div(self.records_in.load(Relaxed)).unwrap_or(0)
+    }
+
     /// Nanoseconds a record that so large a share of the calls did not take longer than: a bound of [`RECORD_NS`], the
     /// longest call's where it took longer than the last; `None` where there was no call.
     pub fn record_ns_at(&self, share: f64) -> Option<u64> {
@@ -73,6 +80,8 @@ pub(crate) struct Meters {
     plugin: Arc<str>,
     /// Registered when something is counted: by then the operator has its name.
     metrics: OnceCell<Metrics>,
+    /// The same, where fuel is counted.
+    fuel: OnceCell<Counter>,
 }
 
 struct Metrics {
@@ -88,7 +97,7 @@ struct Metrics {
 impl Meters {
     /// `operator` and `plugin` are the labels; counts go on in `stats`.
     pub(crate) fn new(operator: &str, plugin: Arc<str>, stats: Arc<Stats>) -> Self {
-        Meters { stats, operator: operator.into(), plugin, metrics: OnceCell::new() }
+        Meters { stats, operator: operator.into(), plugin, metrics: OnceCell::new(), fuel: OnceCell::new() }
     }
 
     /// The same counts, under the name of an operator.
@@ -132,6 +141,12 @@ impl Meters {
         metrics.records_in.increment(records);
         metrics.time_ns.increment(time_ns);
         metrics.record_ns.record(record_ns as f64);
+    }
+
+    /// What the fuel of a call was.
+    pub(crate) fn burned(&self, fuel: u64) {
+        self.stats.fuel.fetch_add(fuel, Relaxed);
+        self.fuel.get_or_init(|| counter!("tidegate_plugin_fuel_total", self.labels())).increment(fuel);
     }
 
     pub(crate) fn made(&self, records: usize, rejected: usize) {

@@ -4,8 +4,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tempfile::TempDir;
 use tidegate_record::{BatchBuilder, Field, Scalar, Schema};
@@ -13,15 +14,17 @@ use tidegate_sandbox::{CompileLimits, Compiler, Engine, EngineOptions, Input, Li
 
 /// Its first argument where it is the child.
 const COMPILE: &str = "compile";
+/// Its first argument where its engine counts fuel: a process has one engine.
+const COUNT: &str = "count";
 
 fn main() -> ExitCode {
     let args: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    if let [verb, input, output, seconds, bytes] = args.as_slice()
+    if let [verb, input, output, seconds, bytes, fuel] = args.as_slice()
         && verb == Path::new(COMPILE)
     {
         let number = |text: &Path| text.to_str().and_then(|text| text.parse().ok()).expect("a number");
         let limits = CompileLimits { time: Duration::from_secs(number(seconds)), memory_bytes: number(bytes) };
-        return match compile_main(input, output, &limits) {
+        return match compile_main(input, output, &limits, fuel == Path::new("true")) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 eprintln!("compiler: {reason}");
@@ -29,9 +32,16 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tests: [(&str, fn()); 9] = [
+    if let [verb, folder] = args.as_slice()
+        && verb == Path::new(COUNT)
+    {
+        println!("{}", counted(folder));
+        return ExitCode::SUCCESS;
+    }
+    let tests: [(&str, fn()); 10] = [
         ("a_child_compiles_what_this_process_would", a_child_compiles_what_this_process_would),
         ("what_a_child_compiled_is_kept", what_a_child_compiled_is_kept),
+        ("code_that_counts_fuel_is_compiled_and_kept_by_itself", code_that_counts_fuel_is_compiled_and_kept_by_itself),
         ("what_does_not_compile_is_told_by_the_child", what_does_not_compile_is_told_by_the_child),
         ("a_child_without_memory_costs_only_itself", a_child_without_memory_costs_only_itself),
         ("a_child_that_is_killed_costs_only_itself", a_child_that_is_killed_costs_only_itself),
@@ -66,6 +76,33 @@ fn what_a_child_compiled_is_kept() {
     // A compiler that does not compile anything: so it was the cache.
     let plugin = load(&child(&folder, "false".into(), &[]), "deadband.wat").expect("comes from the cache");
     assert_eq!(kept(plugin), [1, 0, 1]);
+}
+
+fn code_that_counts_fuel_is_compiled_and_kept_by_itself() {
+    let folder = folder();
+    let plugin = load(&child(&folder, own_exe(), &[COMPILE]), "deadband.wat").expect("compiles");
+    assert!(!plugin.counts_fuel());
+    let count = || {
+        let child = Command::new(own_exe()).arg(COUNT).arg(folder.path()).output().expect("runs");
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+        String::from_utf8_lossy(&child.stdout).trim().parse::<u64>().expect("a number")
+    };
+    let fuel = count();
+    assert!(fuel > 0);
+    let kept_files = files(&folder);
+    assert_eq!(kept_files.len(), 2, "one for each engine: {kept_files:?}");
+    assert_eq!(count(), fuel, "out of the cache");
+    assert_eq!(kept(load(&child(&folder, "false".into(), &[]), "deadband.wat").expect("is still there")), [1, 0, 1]);
+}
+
+/// The fuel that `deadband` takes for three records, compiled by a child for an engine that counts it.
+fn counted(folder: &Path) -> u64 {
+    let compiler = Compiler::Child { exe: own_exe(), args: vec![COMPILE.into()] };
+    let cache_dir = Some(folder.join("cache"));
+    let engine = Engine::new(EngineOptions { cache_dir, compiler, fuel: true, ..EngineOptions::default() });
+    let mut runner = runner(load(&engine.expect("an engine"), "deadband.wat").expect("compiles"));
+    assert_eq!(keep(&mut runner), [1, 0, 1]);
+    runner.stats().fuel.load(Relaxed)
 }
 
 fn what_does_not_compile_is_told_by_the_child() {
@@ -187,10 +224,20 @@ fn load_bomb(engine: &Engine) -> String {
 
 /// What a filter keeps of 20, 20, 30.
 fn kept(plugin: Arc<Plugin>) -> Vec<u8> {
-    let schema = Arc::new(Schema::new(vec![Field::new("temp", Scalar::Float)]).expect("a schema"));
+    keep(&mut runner(plugin))
+}
+
+fn schema() -> Arc<Schema> {
+    Arc::new(Schema::new(vec![Field::new("temp", Scalar::Float)]).expect("a schema"))
+}
+
+fn runner(plugin: Arc<Plugin>) -> Runner {
     let params = if plugin.has_state() { r#"{"band":0.5}"# } else { r#"{"field":"temp","above":25}"# };
-    let mut runner = Runner::new(plugin, params, &schema, &Limits::default()).expect("configures");
-    let mut builder = BatchBuilder::new(schema);
+    Runner::new(plugin, params, &schema(), &Limits::default()).expect("configures")
+}
+
+fn keep(runner: &mut Runner) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(schema());
     for value in [20.0, 20.0, 30.0] {
         assert!(builder.float(0, value));
         builder.end_row("d", 0).expect("a device");

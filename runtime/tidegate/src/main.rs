@@ -13,8 +13,8 @@ fn main() -> ExitCode {
         Command::Tap(options) => cli::tap(options),
         Command::Store(command) => cli::store(command),
         Command::Plugin(command) => cli::plugin(command),
-        Command::CompilePlugin { input, output, seconds, bytes } => {
-            cli::compile_plugin(&input, &output, seconds, bytes)
+        Command::CompilePlugin { input, output, seconds, bytes, fuel } => {
+            cli::compile_plugin(&input, &output, seconds, bytes, fuel)
         }
     }
 }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod clock;
 mod custody;
+mod fuel;
 mod listener;
 mod lookup;
 mod network;

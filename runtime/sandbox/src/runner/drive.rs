@@ -70,9 +70,13 @@ impl Runner {
         self.logger.pass(guest.said(), &self.setup.plugin.label, &self.meters);
         let (began, beats) = (CLOCK.boot_ns(), ticker::beats());
         guest.at(Some(self.arrival));
+        guest.ration();
         let outcome = work.call(&mut guest, &self.setup, range.clone());
         guest.at(None);
         self.meters.called(range.len(), CLOCK.boot_ns() - began, ticker::beats() - beats);
+        if let Some(fuel) = guest.burned() {
+            self.meters.burned(fuel);
+        }
         let said = guest.said();
         let last_words = if outcome.is_err() { said.last_words() } else { None };
         // What several items said that are tried again is said again.

@@ -1,6 +1,6 @@
 //! Every limit is an option that holds where it is set, is named by the fault, and is counted.
 
-use crate::guest::{Guest, batch, says};
+use crate::guest::{Guest, batch, says, schema};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tidegate_record::{Scalar, Values};
@@ -41,6 +41,14 @@ fn a_loop_without_end_is_ended_within_twice_its_limit() {
     // In beats of the clock it is ended by, so that a busy machine, which is late for both, does not show.
     let (seen, limit) = (runner.stats().ticks_peak.load(Relaxed), call_time.as_micros() / TICK.as_micros());
     assert!(seen >= limit as u64 && seen <= 2 * limit as u64, "{seen} beats where {limit} are the limit");
+}
+
+#[test]
+fn a_limit_of_fuel_is_refused_where_none_is_counted() {
+    let plugin = Guest::filter("(call $keep_all (local.get $rows))").load().expect("loads");
+    assert!(!plugin.counts_fuel());
+    let error = Runner::new(plugin, "{}", &schema(), &with(|l| l.call_fuel = Some(1_000_000))).err().expect("refused");
+    says(error, &["hostile 1.0.0: call_fuel is a limit only of an engine that counts fuel: fuel = true"]);
 }
 
 #[test]

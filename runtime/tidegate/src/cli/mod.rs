@@ -78,6 +78,9 @@ pub enum Command {
         seconds: u64,
         /// Most address space it may have
         bytes: u64,
+        /// Whether it counts fuel
+        #[arg(action = clap::ArgAction::Set)]
+        fuel: bool,
     },
 }
 
@@ -87,9 +90,9 @@ pub fn parse() -> Command {
 }
 
 /// Compiles a plugin; this process's own memory and processor time are limited from here on.
-pub fn compile_plugin(input: &Path, output: &Path, seconds: u64, bytes: u64) -> ExitCode {
+pub fn compile_plugin(input: &Path, output: &Path, seconds: u64, bytes: u64, fuel: bool) -> ExitCode {
     let limits = CompileLimits { time: Duration::from_secs(seconds), memory_bytes: bytes };
-    match tidegate_sandbox::compile_main(input, output, &limits) {
+    match tidegate_sandbox::compile_main(input, output, &limits, fuel) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => failed(exit::START, &reason),
     }

@@ -20,6 +20,8 @@ pub struct PluginsConfig {
     pub on_change: OnChange,
     /// Most stack a call may use, bytes.
     pub stack_bytes: usize,
+    /// Whether what calls take in fuel is counted.
+    pub fuel: bool,
     /// What compiling one may take.
     pub compile: CompileLimits,
     /// Whose plugins are run.
@@ -45,6 +47,7 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
     root.section("plugins", |section| {
         let dir = section.or("dir", "plugins".to_string());
         let cache_dir = Some(section.or("cache_dir", String::new())).filter(|dir| !dir.is_empty());
+        let fuel = section.or("fuel", false);
         PluginsConfig {
             dir: section.context.resolve(&dir),
             cache_dir: cache_dir.map(|dir| section.context.resolve(&dir)),
@@ -54,6 +57,7 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
                 &[("ignore", OnChange::Ignore), ("swap", OnChange::Swap), ("canary", OnChange::Canary)],
             ),
             stack_bytes: size(section, "stack_bytes", stack_bytes, Size::kib(64), Size::mib(1)),
+            fuel,
             compile: compile(section),
             trust: trust(section),
             limits: Limits {
@@ -66,6 +70,7 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
                     limits.call_time,
                     Duration::from_millis(5)..=Duration::from_secs(60),
                 ),
+                call_fuel: call_fuel(section, fuel),
                 output_bytes: size(section, "output_bytes", limits.output_bytes, Size::kib(64), Size::mib(256)),
                 output_records: section.within("output_records", limits.output_records, 1..=10_000_000),
                 state_slot_bytes: size(section, "state_slot_bytes", limits.state_slot_bytes, Size(64), Size::mib(64)),
@@ -82,7 +87,8 @@ pub(super) fn read(root: &mut Section<'_>) -> PluginsConfig {
 }
 
 /// The options of `[plugins]` that are limits of a plugin and its calls.
-const LIMITS: [&str; 15] = [
+const LIMITS: [&str; 16] = [
+    "call_fuel",
     "call_time",
     "faults_max",
     "instances",
@@ -103,6 +109,9 @@ const LIMITS: [&str; 15] = [
 /// The limits there are with these options of `[plugins]`, read as a configuration's are. The error is a sentence.
 pub fn limits(options: &BTreeMap<String, String>) -> Result<Limits, String> {
     let mut text = "[plugins]\n".to_string();
+    if options.contains_key("call_fuel") {
+        text += "fuel = true\n";
+    }
     for (name, value) in options {
         if !LIMITS.contains(&name.as_str()) {
             return Err(format!("{name:?} is none of {}", LIMITS.join(", ")));
@@ -122,6 +131,15 @@ pub fn limits(options: &BTreeMap<String, String>) -> Result<Limits, String> {
             Err(told.collect::<Vec<_>>().join("; "))
         }
     }
+}
+
+/// A limit that nothing would hold to is a mistake.
+fn call_fuel(section: &mut Section<'_>, is_counted: bool) -> Option<u64> {
+    let most = section.within("call_fuel", 0, 0..=1_000_000_000_000_000);
+    if most > 0 && !is_counted {
+        section.problem("call_fuel", "is a limit only where fuel is counted: write fuel = true");
+    }
+    (most > 0).then_some(most)
 }
 
 fn compile(section: &mut Section<'_>) -> CompileLimits {

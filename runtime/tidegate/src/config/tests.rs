@@ -155,3 +155,17 @@ fn nothing_is_dropped_where_the_configuration_does_not_say_so() {
     let asked = parse("[streams.made]\nfields = { a = \"f64\" }\nwhen_full = \"drop_oldest\"\n");
     assert_eq!(when_full(&asked, "made").0, tidegate_store::WhenFull::DropOldest);
 }
+
+#[test]
+fn a_limit_of_fuel_that_nothing_would_hold_to_is_refused() {
+    let text =
+        "[gateway]\nname = \"plant-7\"\n[store]\npath = \"s\"\n[streams.s]\nfields = { a = \"f64\" }\n[plugins]\n";
+    let parse = |plugins: &str| super::parse(Path::new("gateway.toml"), &format!("{text}{plugins}"), &|_| None);
+    let refused = parse("call_fuel = 1000000\n").unwrap_err().to_string();
+    let told = "plugins.call_fuel: is a limit only where fuel is counted: write fuel = true";
+    assert!(refused.contains(told), "{refused}");
+    let config = parse("fuel = true\ncall_fuel = 1000000\n").unwrap();
+    assert_eq!((config.plugins.fuel, config.plugins.limits.call_fuel), (true, Some(1_000_000)));
+    let default = parse("call_fuel = 0\n").unwrap();
+    assert_eq!((default.plugins.fuel, default.plugins.limits.call_fuel), (false, None));
+}

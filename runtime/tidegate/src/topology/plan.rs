@@ -47,9 +47,9 @@ pub(super) fn made_cache_dir(config: &Config) -> Result<PathBuf, String> {
 pub(super) fn engine(config: &Config, cache_dir: PathBuf) -> Result<Engine, String> {
     let exe = std::env::current_exe().map_err(|e| format!("this program's own file cannot be found: {e}"))?;
     let compiler = Compiler::Child { exe, args: vec!["compile-plugin".into()] };
-    let PluginsConfig { stack_bytes, compile, ref trust, .. } = config.plugins;
+    let PluginsConfig { stack_bytes, fuel, compile, ref trust, .. } = config.plugins;
     let trust = trust.clone();
-    let options = EngineOptions { cache_dir: Some(cache_dir), compiler, compile, stack_bytes, trust };
+    let options = EngineOptions { cache_dir: Some(cache_dir), compiler, compile, stack_bytes, fuel, trust };
     Engine::new(options).map_err(|error| error.to_string())
 }
 

@@ -39,9 +39,10 @@ mod tests {
         let limits = args.limits();
         assert_eq!((limits.module_bytes, limits.output_records, limits.call_time.as_millis()), (32 << 20, 7, 1000));
         assert_eq!(LimitArgs { limits: Vec::new() }.limits(), author::limits());
+        assert_eq!(LimitArgs { limits: vec![limit("call_fuel=5000").unwrap()] }.limits().call_fuel, Some(5000));
         for (bad, part) in [
             ("memory_bytes", "expected OPTION=VALUE"),
-            ("dir=x", "\"dir\" is none of call_time, faults_max, "),
+            ("dir=x", "\"dir\" is none of call_fuel, call_time, faults_max, "),
             ("memory_bytes=1KiB", "plugins.memory_bytes: 1KiB is outside of 1MiB to 1GiB"),
             ("call_time=soon", "plugins.call_time: "),
             ("output_records=0", "plugins.output_records: 0 is outside of 1 to 10000000"),
