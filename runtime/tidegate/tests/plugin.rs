@@ -248,6 +248,14 @@ fn what_a_plugin_costs_is_measured_and_held_against_a_budget() {
     let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
     assert_eq!((&measured[0]["batch"], &measured[1]["batch"]), (&1.into(), &64.into()));
     assert!(measured[1]["ns_per_record"].as_f64().unwrap() > 0.0 && measured[1]["faults"] == 0, "{measured}");
+    let fuel = |measured: &serde_json::Value, line: usize| measured[line]["fuel_per_record"].as_f64().unwrap();
+    assert!(fuel(&measured, 0) > fuel(&measured, 1) && fuel(&measured, 1) > 1.0, "{measured}");
+    let again: serde_json::Value =
+        serde_json::from_str(&succeeds(&[&arguments[..], &["--batch", "64", "--json"]].concat())).unwrap();
+    assert_eq!(fuel(&again, 0), fuel(&measured, 1), "the same at every run");
+    let over = fails(&[&arguments[..], &["--batch", "16", "--budget-fuel", "1.5"]].concat());
+    assert!(over.contains(" fuel a record are over the budget of 1.5"), "{over}");
+    succeeds(&[&arguments[..], &["--batch", "16", "--budget-fuel", "1e9", "--limit", "call_fuel=1000000000"]].concat());
     let over = fails(&[&arguments[..], &["--batch", "16", "--budget", "0.001"]].concat());
     assert!(over.contains("over the budget of 0.001"), "{over}");
     let nothing = said(&tidegate(&[&arguments[..], &["--batch", "0", "--budget", "1"]].concat()));

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tidegate_record::{Batch, BatchBuilder, Clock, Scalar, Schema, SystemClock};
 use tidegate_sandbox::{Input, Kind, Limits, Plugin, Runner};
 
+/// Calls that fuel is counted over.
+const COUNTED_CALLS: usize = 5;
 /// Devices the records are of.
 const DEVICES: u32 = 64;
 
@@ -36,6 +38,8 @@ pub struct Measured {
     pub start_us: i64,
     /// Nanoseconds a record: the least of five parts of the time, since what disturbs only adds.
     pub ns_per_record: f64,
+    /// Fuel a record, of the calls after the first, where the plugin counts it: the same at every run.
+    pub fuel_per_record: Option<f64>,
     /// Most linear memory an instance had, bytes.
     pub memory_bytes_peak: u64,
     /// Records set aside.
@@ -61,6 +65,12 @@ fn measure(plugin: &Arc<Plugin>, options: &BenchOptions, rows: usize, clock: &Sy
     let (batch, slots) = records(&options.fields, rows);
     let slots = runner.plan().slots.then_some(slots);
     call(&mut runner, plugin.kind(), &batch, slots.as_deref())?;
+    let before = runner.stats().fuel.load(Relaxed);
+    for _ in 0..COUNTED_CALLS {
+        call(&mut runner, plugin.kind(), &batch, slots.as_deref())?;
+    }
+    let fuel = (runner.stats().fuel.load(Relaxed) - before) as f64 / (COUNTED_CALLS * rows) as f64;
+    let fuel_per_record = plugin.counts_fuel().then_some(fuel);
     let part = (options.time.as_micros() as i64 / 5).max(1);
     let mut least = f64::INFINITY;
     for _ in 0..5 {
@@ -77,7 +87,7 @@ fn measure(plugin: &Arc<Plugin>, options: &BenchOptions, rows: usize, clock: &Sy
     }
     let stats = runner.stats();
     let (memory_bytes_peak, faults) = (stats.memory_bytes_peak.load(Relaxed), stats.faults.load(Relaxed));
-    Ok(Measured { batch: rows, start_us, ns_per_record: least, memory_bytes_peak, faults })
+    Ok(Measured { batch: rows, start_us, ns_per_record: least, fuel_per_record, memory_bytes_peak, faults })
 }
 
 fn call(runner: &mut Runner, kind: Kind, batch: &Arc<Batch>, slots: Option<&[u32]>) -> Result<(), String> {

@@ -35,12 +35,23 @@ pub fn limits() -> Limits {
     Limits { grants: Grants::all(), ..Limits::default() }
 }
 
-/// Loads a plugin as the gateway does: one made to choke the compiler costs only a child of this process.
+/// Loads a plugin as the gateway does: one made to choke the compiler costs only a child of this process. Fuel is counted
+/// where it is limited.
 pub fn load(file: &Path, limits: &Limits) -> Result<Arc<Plugin>, String> {
+    load_with(file, limits, limits.call_fuel.is_some())
+}
+
+/// The same, with fuel counted.
+pub fn load_counting(file: &Path, limits: &Limits) -> Result<Arc<Plugin>, String> {
+    load_with(file, limits, true)
+}
+
+fn load_with(file: &Path, limits: &Limits, fuel: bool) -> Result<Arc<Plugin>, String> {
     let temporary = tempfile::tempdir().map_err(|error| format!("no temporary folder to compile in: {error}"))?;
     let exe = std::env::current_exe().map_err(|e| format!("this program's own file cannot be found: {e}"))?;
     let compiler = Compiler::Child { exe, args: vec!["compile-plugin".into()] };
-    let options = EngineOptions { cache_dir: Some(temporary.path().into()), compiler, ..EngineOptions::default() };
+    let options =
+        EngineOptions { cache_dir: Some(temporary.path().into()), compiler, fuel, ..EngineOptions::default() };
     let engine = Engine::new(options).map_err(|error| error.to_string())?;
     engine.load(file, limits).map_err(|error| error.to_string())
 }

@@ -1,5 +1,6 @@
 //! `tidegate plugin`: the loop of who writes plugins.
 
+mod bench;
 mod limits;
 #[cfg(feature = "oci")]
 mod registry;
@@ -8,14 +9,12 @@ mod trust;
 use super::operators::{self, ReleaseArgs};
 use super::versions::{self, CanaryArgs, ShadowArgs, SwapArgs, VersionsArgs};
 use super::{exit, failed};
-use crate::author::{self, BenchOptions, Cases, Counted, Inspected, Lang, LinesOptions, Measured, NewOptions, Verdict};
+use crate::author::{self, Cases, Counted, Inspected, Lang, LinesOptions, NewOptions, Verdict};
+use bench::BenchArgs;
 use clap::{Args, Subcommand};
 use limits::LimitArgs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
-use tidegate_record::{Field, Scalar, Schema};
 use tidegate_sandbox::Kind;
 use trust::{SignArgs, VerifyArgs};
 
@@ -32,7 +31,7 @@ pub enum PluginCommand {
     },
     /// Run the cases beside a plugin in the sandbox: whole, record by record, and cut at random with restarts
     Test(TestArgs),
-    /// Measure nanoseconds a record by records a call, and the start of an instance
+    /// Measure nanoseconds and fuel a record by records a call, and the start of an instance
     Bench(BenchArgs),
     /// Say what a plugin is: kind, parameters, size, hash, who says to have signed it
     Inspect {
@@ -111,34 +110,6 @@ pub struct TestArgs {
     limits: LimitArgs,
 }
 
-/// What to measure.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// The plugin (.wasm or .wat), or its folder
-    #[arg(default_value = ".")]
-    plugin: PathBuf,
-    /// Parameters, a JSON object
-    #[arg(long, default_value = "{}", value_parser = object)]
-    params: String,
-    /// A field of the records, such as temp=f64; may be given again
-    #[arg(long = "field", value_name = "NAME=SCALAR", value_parser = field, required = true)]
-    fields: Vec<Field>,
-    /// Records a call
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 256, 4096], value_parser = records)]
-    batch: Vec<usize>,
-    /// How long each is measured, milliseconds
-    #[arg(long, default_value_t = 500)]
-    time_ms: u64,
-    /// Fail when a record of the largest calls takes more nanoseconds than this
-    #[arg(long, value_name = "NS")]
-    budget: Option<f64>,
-    /// Print a JSON array instead of lines
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    limits: LimitArgs,
-}
-
 fn kind(word: &str) -> Result<Kind, String> {
     let words = || Kind::ALL.map(Kind::word).join(", ");
     Kind::ALL.into_iter().find(|kind| kind.word() == word).ok_or_else(|| format!("expected one of {}", words()))
@@ -151,16 +122,6 @@ fn object(text: &str) -> Result<String, String> {
     Ok(serde_json::Value::Object(object).to_string())
 }
 
-fn records(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&rows| rows > 0).ok_or_else(|| "expected a number of records, 1 or more".into())
-}
-
-fn field(text: &str) -> Result<Field, String> {
-    let (name, word) = text.split_once('=').ok_or("expected NAME=SCALAR, such as temp=f64")?;
-    let scalar = Scalar::from_word(word).ok_or_else(|| format!("{word:?} is none of f64, i64, bool, text, bytes"))?;
-    Ok(Field::new(name, scalar))
-}
-
 /// Carries out a subcommand.
 pub fn plugin(command: PluginCommand) -> ExitCode {
     let done = match command {
@@ -170,7 +131,7 @@ pub fn plugin(command: PluginCommand) -> ExitCode {
             ExitCode::SUCCESS
         }),
         PluginCommand::Test(args) => test(&args),
-        PluginCommand::Bench(args) => bench(args),
+        PluginCommand::Bench(args) => bench::bench(args),
         PluginCommand::Inspect { plugin, json, limits } => inspect(&plugin, json, &limits),
         PluginCommand::Release(args) => return operators::release(&args),
         PluginCommand::Keygen { name } => trust::keygen(&name),
@@ -239,35 +200,6 @@ fn test_lines(file: &Path, args: &TestArgs, options: LinesOptions) -> Result<Exi
     let Counted { lines, records, set_aside } = author::lines(file, &plugin, &options, &limits, input, &mut out)?;
     eprintln!("{lines} lines, {records} records made, {set_aside} set aside");
     Ok(ExitCode::SUCCESS)
-}
-
-fn bench(args: BenchArgs) -> Result<ExitCode, String> {
-    let limits = args.limits.limits();
-    let plugin = author::load(&author::file_of(&args.plugin)?, &limits)?;
-    let fields = Schema::new(args.fields).map_err(|error| error.to_string())?;
-    let options = BenchOptions {
-        fields: Arc::new(fields),
-        params: args.params,
-        limits,
-        batches: args.batch,
-        time: Duration::from_millis(args.time_ms),
-    };
-    let measured = author::bench(&plugin, &options)?;
-    if args.json {
-        println!("{}", serde_json::json!(measured));
-    } else {
-        println!("{:>8} {:>12} {:>14} {:>8} {:>9}", "records", "ns a record", "memory bytes", "faults", "start us");
-        for Measured { batch, start_us, ns_per_record, memory_bytes_peak, faults } in &measured {
-            println!("{batch:>8} {ns_per_record:>12.2} {memory_bytes_peak:>14} {faults:>8} {start_us:>9}");
-        }
-    }
-    let (last, budget) = (measured.iter().max_by_key(|m| m.batch), args.budget);
-    match (last, budget) {
-        (Some(last), Some(budget)) if last.ns_per_record > budget => {
-            Err(format!("{:.2} ns a record are over the budget of {budget}", last.ns_per_record))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }
 
 fn inspect(plugin: &Path, json: bool, limits: &LimitArgs) -> Result<ExitCode, String> {
