@@ -40,7 +40,19 @@ pub enum Ask {
     },
 }
 
-/// What it did. Taken into the store's order when it is said: a crash after the next group commit does not undo it.
+impl Ask {
+    /// Whether it is part of a commit: who asked is answered when that is taken in, and what changes nothing that lasts is
+    /// answered at once.
+    pub(crate) fn lasts(&self) -> bool {
+        match self {
+            Ask::Release { .. } | Ask::Swap { .. } => true,
+            Ask::HandOver { .. } | Ask::Shadow { .. } => false,
+        }
+    }
+}
+
+/// What it did. Where it lasts, it is taken into the store's order when it is said: a crash after the next group commit does
+/// not undo it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "did", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -72,7 +84,11 @@ pub(crate) struct Asking(mpsc::Sender<Asked>);
 
 /// The pipeline's end.
 #[derive(Debug)]
-pub(crate) struct Asks(mpsc::Receiver<Asked>);
+pub(crate) struct Asks {
+    receiver: mpsc::Receiver<Asked>,
+    /// What was put off.
+    first: Option<Asked>,
+}
 
 /// Something asked, and where the answer goes.
 #[derive(Debug)]
@@ -88,7 +104,7 @@ pub(crate) struct Reply(oneshot::Sender<Result<Answer, String>>);
 /// Both ends.
 pub(crate) fn asks() -> (Asking, Asks) {
     let (sender, receiver) = mpsc::channel(ASKS_MAX);
-    (Asking(sender), Asks(receiver))
+    (Asking(sender), Asks { receiver, first: None })
 }
 
 impl Asking {
@@ -104,7 +120,10 @@ impl Asking {
 impl Asks {
     /// The next, when there is one. Cancel-safe.
     pub async fn next(&mut self) -> Asked {
-        match self.0.recv().await {
+        if let Some(asked) = self.first.take() {
+            return asked;
+        }
+        match self.receiver.recv().await {
             Some(asked) => asked,
             // Nobody can ask any more.
             None => std::future::pending().await,
@@ -113,7 +132,12 @@ impl Asks {
 
     /// The next, if there is one now.
     pub fn now(&mut self) -> Option<Asked> {
-        self.0.try_recv().ok()
+        self.first.take().or_else(|| self.receiver.try_recv().ok())
+    }
+
+    /// Puts off what was taken: it is the next again.
+    pub fn put_off(&mut self, asked: Asked) {
+        self.first = Some(asked);
     }
 }
 

@@ -7,10 +7,14 @@ use tidegate_store::Commit;
 use tokio_util::sync::CancellationToken;
 
 impl Running {
-    /// Does between two turns what was asked, and answers when that is taken in.
+    /// Does between two turns what was asked, and answers when that is taken in, where it lasts.
     pub(super) async fn asked(&mut self, Asked { ask, reply }: Asked, drain: &CancellationToken) -> Result<Sent, Stop> {
         let mut commit = Commit::by(&self.session);
         let answer = match self.serve(&ask, &mut commit) {
+            Ok(Ok(answer)) if !ask.lasts() => {
+                reply.say(Ok(answer));
+                return Ok(Sent::Taken);
+            }
             Ok(Ok(answer)) => answer,
             Ok(Err(reason)) => {
                 reply.say(Err(reason));

@@ -37,12 +37,13 @@ impl Running {
     /// Commits, waiting while the output stream is full. A drain does not wait: what was not taken is worked up again
     /// after the next start.
     pub(super) async fn send(&mut self, mut commit: Commit, drain: &CancellationToken) -> Result<Sent, Stop> {
-        let mut answered = Vec::new();
+        let (mut answered, mut put_off) = (None, None);
         commit.state = Some(mark::encode(&self.mark));
         loop {
             match self.pipeline.store.commit(commit) {
                 Ok(_receipt) => {
                     answered.into_iter().for_each(|(reply, answer): (Reply, Answer)| reply.say(Ok(answer)));
+                    put_off.into_iter().for_each(|asked| self.pipeline.asks.put_off(asked));
                     return Ok(Sent::Taken);
                 }
                 Err(Refusal::Failed(error)) => return Err(error.into()),
@@ -57,19 +58,24 @@ impl Running {
                         biased;
                         () = self.pipeline.store.room(stream.as_deref()) => None,
                         () = drain.cancelled() => return Ok(Sent::Abandoned),
-                        asked = self.pipeline.asks.next(), if answered.is_empty() => Some(asked),
+                        asked = self.pipeline.asks.next(), if put_off.is_none() => Some(asked),
                     };
                     self.pipeline.handle.update(|s| {
                         s.state = State::Running;
                         s.reason = None;
                     });
-                    if let Some(Asked { ask, reply }) = asked {
-                        // The commit in hand brings the read positions to where the operators stand.
-                        match self.serve(&ask, &mut commit)? {
-                            Ok(answer) => answered.push((reply, answer)),
-                            Err(reason) => reply.say(Err(reason)),
+                    match asked {
+                        // Where the next one fell at its checkpoint, this one would be gone with the commit.
+                        Some(asked) if asked.ask.lasts() && answered.is_some() => put_off = Some(asked),
+                        Some(Asked { ask, reply }) => {
+                            // The commit in hand brings the read positions to where the operators stand.
+                            match self.serve(&ask, &mut commit)? {
+                                Ok(answer) if ask.lasts() => answered = Some((reply, answer)),
+                                done => reply.say(done),
+                            }
+                            commit.state = Some(mark::encode(&self.mark));
                         }
-                        commit.state = Some(mark::encode(&self.mark));
+                        None => {}
                     }
                 }
             }
