@@ -1,5 +1,7 @@
 //! The operators of a pipeline, one behind the other. No clock, no I/O.
 
+mod beside;
+
 use crate::cost::Meter;
 use crate::digest::Digest;
 use crate::entry::Entry;
@@ -10,7 +12,7 @@ use crate::operator::{
 };
 use crate::quarantine::{At, Fallen, Held, OnQuarantine};
 use crate::rows::{Rows, Stamp};
-use crate::shadow::{self, Feed, Shadow};
+use crate::shadow::{Feed, Spent};
 use crate::{OperatorOptions, PipelineOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -198,22 +200,11 @@ impl Chain {
         &mut *self.operators[operator]
     }
 
-    /// Has another version run beside an operator, in place of one that did.
-    pub(crate) fn shadow(&mut self, operator: usize, shadow: &Shadow) -> Result<(), String> {
-        self.shadows[operator] = Some(shadow.begin(&mut *self.operators[operator])?);
-        Ok(())
-    }
-
     /// Another version is in an operator's place: the quarantine was the old one's, and so was what ran beside it.
     pub(crate) fn swapped(&mut self, operator: usize) {
         self.plugins[operator] = short(self.operators[operator].runner().plugin().hash());
         self.held[operator] = None;
-        self.shadows[operator] = None;
-    }
-
-    /// Nothing runs beside an operator any more.
-    pub(crate) fn unshadow(&mut self, operator: usize) {
-        self.shadows[operator] = None;
+        self.unshadow(operator, "another version took the place of the live one");
     }
 
     /// Takes an entry through all operators. `verdicts`: what faulted at this entry when it was live.
@@ -291,10 +282,10 @@ fn call(
     let Entry { run, era, .. } = entry;
     let (arrival, wall) = (run.arrival, run.trusted.then_some(run.wall));
     let mut context = Context { arrival, wall, era: *era, verdict, trouble: Trouble::default(), digest: *digest };
-    let given = shadow.is_some().then(|| (rows.clone(), shadow::time_ns(operator)));
+    let given = shadow.is_some().then(|| (rows.clone(), Spent::of(operator)));
     let made = operator.process(rows, &mut context)?;
     if let (Some(feed), Some((given, began))) = (&*shadow, given)
-        && !feed.give(given, &made, &context, shadow::time_ns(operator) - began)
+        && !feed.give(given, &made, &context, Spent::of(operator).since(began))
     {
         *shadow = None;
     }

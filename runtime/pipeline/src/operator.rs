@@ -136,6 +136,10 @@ pub(crate) trait Operator: Send {
     fn newest(&self) -> Option<i64> {
         None
     }
+    /// How many windows it has had finished, and the nanoseconds that took.
+    fn finished(&self) -> (u64, u64) {
+        (0, 0)
+    }
     /// What runs its plugin, for another version to take its place.
     fn runner(&mut self) -> &mut tidegate_sandbox::Runner;
     /// The slots in use.

@@ -41,6 +41,8 @@ pub struct OperatorOptions {
     pub on_quarantine: OnQuarantine,
     /// After how long (arrival clock) it is tried again by itself; `None`: when a person says so.
     pub release_after: Option<Duration>,
+    /// Why the plugin is not to begin by itself, where it is not: the pipeline stands until it is released.
+    pub doubt: Option<String>,
 }
 
 impl OperatorOptions {
@@ -55,6 +57,7 @@ impl OperatorOptions {
             max_keys: 100_000,
             on_quarantine: OnQuarantine::default(),
             release_after: None,
+            doubt: None,
         }
     }
 }

@@ -107,7 +107,11 @@ impl Running {
 
     /// Recovers, then reads until `drain` is cancelled and everything there is has been processed.
     pub async fn run(&mut self, drain: &CancellationToken) -> Result<(), StartError> {
-        let mut recovered = self.recover();
+        let mut recovered = match self.doubted(drain).await {
+            Ok(Sent::Taken) => self.recover(),
+            Ok(Sent::Abandoned) => return Ok(()),
+            Err(stop) => Err(stop),
+        };
         loop {
             let (stop, replaying) = match recovered {
                 Ok(()) => match self.work(drain).await {

@@ -10,6 +10,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cost::Spent;
 pub use report::{Bounds, ShadowReport, ShadowState, Verdict};
 
 use crate::digest::Digest;
@@ -67,13 +68,8 @@ struct Fed {
     era: Option<Era>,
     live: Rows,
     live_faults: usize,
-    live_ns: u64,
+    live_spent: Spent,
     bytes: usize,
-}
-
-/// Nanoseconds an operator has spent in its plugin's calls so far.
-pub(crate) fn time_ns(operator: &mut dyn Operator) -> u64 {
-    operator.runner().stats().time_ns.load(Relaxed)
 }
 
 impl Shadow {
@@ -152,8 +148,8 @@ impl Shadow {
             return Some(format!("it does not go on from the live one's state: {error}"));
         }
         let a_result_a_row = matches!(operator.runner().plugin().kind(), Kind::Filter | Kind::Detect);
-        while let Ok(Fed { rows, arrival, wall, era, live, live_faults, live_ns, bytes: taken }) = fed.recv() {
-            let (records, began) = (rows.batch.rows(), time_ns(&mut *operator));
+        while let Ok(Fed { rows, arrival, wall, era, live, live_faults, live_spent, bytes: taken }) = fed.recv() {
+            let (records, began) = (rows.batch.rows(), Spent::of(&mut *operator));
             let (trouble, digest) = (Trouble::default(), Digest::default());
             let mut context = Context { arrival, wall, era, verdict: None, trouble, digest };
             let made = operator.process(rows, &mut context);
@@ -164,8 +160,8 @@ impl Shadow {
             };
             let faults = context.trouble.rows.len() + context.trouble.windows.len();
             let found = compare::compare(&live, &made, a_result_a_row.then_some(records));
-            let time_ns = (time_ns(&mut *operator) - began, live_ns);
-            let noted = Noted { records, found, faults: (faults, live_faults), time_ns };
+            let spent = (Spent::of(&mut *operator).since(began), live_spent);
+            let noted = Noted { records, found, faults: (faults, live_faults), spent };
             let reason = self.books(|books| books.note(noted));
             self.news.notify_waiters();
             if reason.is_some() {
@@ -177,9 +173,14 @@ impl Shadow {
 }
 
 impl Feed {
+    /// It ends when it has come to the end of what it was given, and says why.
+    pub(crate) fn stop(self, why: &str) {
+        self.shadow.books(|books| books.stop(why));
+    }
+
     /// Hands over what the live operator was given and what it made; false: there is nobody any more, or it is too far
     /// behind, and the shadow ends.
-    pub(crate) fn give(&self, rows: Rows, live: &Rows, context: &Context<'_>, live_ns: u64) -> bool {
+    pub(crate) fn give(&self, rows: Rows, live: &Rows, context: &Context<'_>, live_spent: Spent) -> bool {
         let bytes = rows.batch.memory_bytes() + live.batch.memory_bytes();
         let live_faults = context.trouble.rows.len() + context.trouble.windows.len();
         let fed = Fed {
@@ -189,7 +190,7 @@ impl Feed {
             era: context.era,
             live: live.clone(),
             live_faults,
-            live_ns,
+            live_spent,
             bytes,
         };
         let behind = self.bytes.fetch_add(bytes, Relaxed) + bytes;

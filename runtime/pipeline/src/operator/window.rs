@@ -6,6 +6,7 @@ use crate::keys::NO_KEY;
 use crate::rows::{Rows, Stamps};
 use crate::window::{Closed, Saved, Windows};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tidegate_record::streams::WINDOW_END;
 use tidegate_record::{Batch, Blobs, Column, Field, Scalar, Schema, SchemaError, Values};
 use tidegate_sandbox::{Halted, Input, Runner, Window as PluginWindow};
@@ -15,6 +16,8 @@ pub(crate) struct Window {
     runner: Runner,
     schema: Arc<Schema>,
     windows: Windows,
+    /// How many were finished, and the nanoseconds that took.
+    finished: (u64, u64),
 }
 
 impl Window {
@@ -24,7 +27,7 @@ impl Window {
         let mut fields = vec![Field { name: WINDOW_END.into(), scalar: Scalar::Integer, unit: "us".into() }];
         fields.extend(runner.plan().emits.iter().cloned());
         let schema = Arc::new(Schema::new(fields)?);
-        Ok(Window { runner, schema, windows: Windows::new(options, max_keys) })
+        Ok(Window { runner, schema, windows: Windows::new(options, max_keys), finished: (0, 0) })
     }
 
     /// Adds the rows to their windows; gives the windows they closed.
@@ -65,7 +68,10 @@ impl Window {
         let spans: Vec<PluginWindow> =
             spans.map(|c| PluginWindow { slot: c.slot, start: c.start, end: c.end }).collect();
         // It counts windows there, not rows.
+        let began = self.time_ns();
         let finished = self.runner.finish(&spans).map_err(|halted| Halted { row: None, ..halted })?;
+        self.finished.0 += spans.len() as u64;
+        self.finished.1 += self.time_ns() - began;
         let slots: Vec<u32> = closed.iter().map(|c| c.slot).collect();
         self.runner.release(&slots)?;
         self.windows.free(closed);
@@ -81,6 +87,10 @@ impl Window {
         columns.iter().for_each(|column| context.digest.column(column));
         let good: Vec<&Closed> = good.iter().map(|&g| &closed[asked[g as usize] as usize]).collect();
         Ok(self.results(rows, &good, columns))
+    }
+
+    fn time_ns(&self) -> u64 {
+        self.runner.stats().time_ns.load(Relaxed)
     }
 
     /// Says of which device's window a slot is.
@@ -136,6 +146,10 @@ impl Operator for Window {
 
     fn newest(&self) -> Option<i64> {
         self.windows.newest()
+    }
+
+    fn finished(&self) -> (u64, u64) {
+        self.finished
     }
 
     fn runner(&mut self) -> &mut Runner {

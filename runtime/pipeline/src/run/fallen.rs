@@ -57,6 +57,35 @@ impl Running {
         Ok(())
     }
 
+    /// Stands before anything is done where all there is of a plugin is a version that is not to begin by itself. What comes in
+    /// is kept meanwhile, and not worked on by what was sent away: results can be made later, and not be taken back.
+    pub(super) async fn doubted(&mut self, drain: &CancellationToken) -> Result<Sent, Stop> {
+        for operator in 0..self.pipeline.options.operators.len() {
+            let Some(reason) = self.pipeline.options.operators[operator].doubt.take() else { continue };
+            let wait = self.wait(operator);
+            let shown = Quarantined {
+                operator: operator + 1,
+                plugin: self.pipeline.chain.plugin(operator),
+                policy: OnQuarantine::Halt,
+                at: String::new(),
+                device: String::new(),
+                reason,
+                release_at: (wait > 0).then(|| self.pipeline.store.arrival_now().saturating_add(wait)),
+                records: 0,
+            };
+            tracing::error!(pipeline = &*self.pipeline.options.name, stands = true, "{}", shown.sentence());
+            let plugin = shown.plugin.clone();
+            match self.stand(shown, wait, true, drain).await? {
+                Risen::Drain => return Ok(Sent::Abandoned),
+                Risen::Released => {}
+                Risen::Itself => self.note_try(operator, wait),
+                Risen::Asked(reply) => reply.say(Ok(Answer::Released { operator: operator + 1, plugin })),
+            }
+            self.show_held();
+        }
+        Ok(Sent::Taken)
+    }
+
     /// An operator halted in the middle of a turn, of which nothing was committed. The operators are brought back to the
     /// committed read position; by the policy the pipeline then goes on without that one, or stands until it is released.
     /// Gives what recovery came to; `None` at a drain.
@@ -79,6 +108,9 @@ impl Running {
         let sentence = shown.sentence();
         tracing::error!(pipeline = &*name, stands = since.is_none(), backtrace, "{sentence}");
         if !replaying {
+            // They have worked on what is worked on again.
+            let why = format!("operator {} halted, and its pipeline went back to its last commit", operator + 1);
+            self.pipeline.chain.unshadow_all(&why);
             if let Err(stop) = self.rebuild()? {
                 return Ok(Some(Err(stop)));
             }
@@ -170,6 +202,9 @@ impl Running {
                 _ if replaying => reply.say(Err(format!(
                     "it replays its input, and {sentence}; release that, or put a good file in its place and restart"
                 ))),
+                Ask::Shadow { operator: asked, shadow: Some(_) } if asked == operator => {
+                    reply.say(Err(self.pipeline.chain.not_called(operator - 1)));
+                }
                 ask => {
                     let (plugin, held) = (self.pipeline.chain.plugin_hash(operator - 1), self.is_held(operator - 1));
                     if self.asked(Asked { ask, reply }, drain).await? == Sent::Abandoned {

@@ -61,7 +61,7 @@ impl Running {
         let index = self.operator(operator)?;
         match shadow {
             Some(shadow) => self.pipeline.chain.shadow(index, shadow)?,
-            None => self.pipeline.chain.unshadow(index),
+            None => self.pipeline.chain.unshadow(index, "it was told to stop"),
         }
         Ok(Answer::Shadowed { operator })
     }

@@ -1,7 +1,7 @@
 //! What a shadow came to, and what its bounds say of that.
 
 use super::compare::Found;
-use super::cost::Costs;
+use super::cost::{Costs, Spent};
 use crate::operator::Operator;
 use serde::Serialize;
 
@@ -9,6 +9,8 @@ use serde::Serialize;
 const DIFFERENCES_MAX: usize = 8;
 /// A cost is compared once both have been given so many records: what a first call costs says nothing.
 const RECORDS_FOR_COST: u64 = 5_000;
+/// So is that of finishing windows once both did so at so many entries.
+const FINISHES_FOR_COST: usize = 8;
 
 /// What a shadow must keep to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +19,8 @@ pub struct Bounds {
     pub records: Option<u64>,
     /// The greatest share of results that may differ.
     pub differ: f64,
-    /// How many times the live one's nanoseconds a record it may take: judged at the end where there is one, else all along.
+    /// How many times the live one's nanoseconds a record, and a window to finish, it may take: judged at the end where
+    /// there is one, else all along.
     pub slower: f64,
     /// How many more records than the live one's it may fault on.
     pub faults: u64,
@@ -30,8 +33,8 @@ pub enum Verdict {
     Passed,
     /// It does not, and why.
     Failed(String),
-    /// It was ended before there was anything to say: by a person, a swap or the end of the pipeline.
-    Stopped,
+    /// It was ended before there was anything to say: by a person, a swap, a fall or the end of the pipeline.
+    Stopped(String),
 }
 
 /// What a shadow is doing.
@@ -42,7 +45,7 @@ pub enum ShadowState {
     Running,
     /// It could not go on: `reason` says why.
     Ended,
-    /// It was told to stop.
+    /// Others ended it: `reason` says why.
     Stopped,
 }
 
@@ -73,6 +76,10 @@ pub struct ShadowReport {
     pub ns_per_record: u64,
     /// The live one's on the same records.
     pub live_ns_per_record: u64,
+    /// Of an aggregate: the same for a window that is finished.
+    pub ns_per_window: u64,
+    /// The live one's for the same windows.
+    pub live_ns_per_window: u64,
 }
 
 /// The figures of a shadow.
@@ -80,8 +87,30 @@ pub struct ShadowReport {
 pub(super) struct Books {
     report: ShadowReport,
     bounds: Bounds,
+    records: Pair,
+    windows: Pair,
+    /// Why it is to stop, once it has come to the end of what it was given.
+    stop: Option<String>,
+}
+
+/// What its calls cost, and the live one's.
+#[derive(Debug, Default)]
+struct Pair {
     own: Costs,
     live: Costs,
+}
+
+impl Pair {
+    fn add(&mut self, own: (u64, u64), live: (u64, u64)) {
+        self.own.add(own.0, own.1);
+        self.live.add(live.0, live.1);
+    }
+
+    fn too_slow(&self, slower: f64, item: &str) -> Option<String> {
+        let (own, live) = (self.own.ns_per_item(), self.live.ns_per_item());
+        let is_over = own as f64 > slower * live.max(1) as f64;
+        is_over.then(|| format!("it takes {own} ns a {item}, over {slower} × the {live} of the live one"))
+    }
 }
 
 /// What came of an entry.
@@ -90,8 +119,8 @@ pub(super) struct Noted {
     pub found: Found,
     /// Records it faulted on, and the live one.
     pub faults: (usize, usize),
-    /// Nanoseconds in its calls, and in the live one's.
-    pub time_ns: (u64, u64),
+    /// What it spent in its calls, and the live one.
+    pub spent: (Spent, Spent),
 }
 
 impl Books {
@@ -109,19 +138,26 @@ impl Books {
             live_faults: 0,
             ns_per_record: 0,
             live_ns_per_record: 0,
+            ns_per_window: 0,
+            live_ns_per_window: 0,
         };
-        Books { report, bounds, own: Costs::default(), live: Costs::default() }
+        Books { report, bounds, records: Pair::default(), windows: Pair::default(), stop: None }
     }
 
     pub fn report(&self) -> ShadowReport {
-        let (ns_per_record, live_ns_per_record) = (self.own.ns_per_record(), self.live.ns_per_record());
-        ShadowReport { ns_per_record, live_ns_per_record, ..self.report.clone() }
+        ShadowReport {
+            ns_per_record: self.records.own.ns_per_item(),
+            live_ns_per_record: self.records.live.ns_per_item(),
+            ns_per_window: self.windows.own.ns_per_item(),
+            live_ns_per_window: self.windows.live.ns_per_item(),
+            ..self.report.clone()
+        }
     }
 
     /// Adds what came of an entry. Gives why it must end, where it must.
-    pub fn note(&mut self, Noted { records, found, faults, time_ns }: Noted) -> Option<String> {
-        self.own.add(records, time_ns.0);
-        self.live.add(records, time_ns.1);
+    pub fn note(&mut self, Noted { records, found, faults, spent: (own, live) }: Noted) -> Option<String> {
+        self.records.add((records as u64, own.records_ns), (records as u64, live.records_ns));
+        self.windows.add((own.windows, own.windows_ns), (live.windows, live.windows_ns));
         let report = &mut self.report;
         report.records += records as u64;
         report.compared += found.compared as u64;
@@ -133,23 +169,26 @@ impl Books {
         if self.bounds.records.is_none() { self.too_slow() } else { None }
     }
 
-    /// It runs no more; `None`: it was told to stop. What was said first stands.
+    /// It is to stop, and why.
+    pub fn stop(&mut self, why: &str) {
+        self.stop.get_or_insert_with(|| why.to_owned());
+    }
+
+    /// It runs no more; `None`: others ended it. What was said first stands.
     pub fn end(&mut self, reason: Option<String>) {
         if self.report.state == ShadowState::Running {
             self.report.state = if reason.is_some() { ShadowState::Ended } else { ShadowState::Stopped };
-            self.report.reason = reason;
+            let ended = || self.stop.take().unwrap_or_else(|| "its pipeline stopped".into());
+            self.report.reason = Some(reason.unwrap_or_else(ended));
         }
     }
 
     fn too_slow(&self) -> Option<String> {
-        if self.report.records < RECORDS_FOR_COST {
-            return None;
-        }
-        let (ns_per_record, live_ns_per_record) = (self.own.ns_per_record(), self.live.ns_per_record());
         let slower = self.bounds.slower;
-        (ns_per_record as f64 > slower * live_ns_per_record.max(1) as f64).then(|| {
-            format!("it takes {ns_per_record} ns a record, over {slower} × the {live_ns_per_record} of the live one")
-        })
+        let records = self.report.records >= RECORDS_FOR_COST;
+        let windows = self.windows.own.entries().min(self.windows.live.entries()) >= FINISHES_FOR_COST;
+        let of_records = records.then(|| self.records.too_slow(slower, "record")).flatten();
+        of_records.or_else(|| windows.then(|| self.windows.too_slow(slower, "window it finishes")).flatten())
     }
 
     /// What the bounds say by now.
@@ -158,8 +197,8 @@ impl Books {
         let Bounds { records: wanted, differ: share, faults: faults_max, .. } = self.bounds;
         match (state, reason) {
             (ShadowState::Running, _) => {}
-            (ShadowState::Ended, Some(reason)) => return Some(Verdict::Failed(reason.clone())),
-            (ShadowState::Ended | ShadowState::Stopped, _) => return Some(Verdict::Stopped),
+            (ShadowState::Ended, reason) => return Some(Verdict::Failed(reason.clone().unwrap_or_default())),
+            (ShadowState::Stopped, reason) => return Some(Verdict::Stopped(reason.clone().unwrap_or_default())),
         }
         let more = faults.saturating_sub(live_faults);
         if more > faults_max {

@@ -1,8 +1,9 @@
 //! Shadows beside a deadband that drops what lies within 0.5 of what it kept last.
 
 use super::*;
+use crate::WindowOptions;
 use crate::handover::tests::{Bench, NUMBER, deadband, second};
-use tidegate_sandbox::Plugin;
+use tidegate_sandbox::{Engine, EngineOptions, Limits, Plugin};
 
 const BOUNDS: Bounds = Bounds { records: None, differ: 0.0, slower: 1e9, faults: 0 };
 
@@ -50,8 +51,8 @@ fn what_another_version_keeps_or_drops_is_told_and_the_output_is_the_live_ones()
         let rows = [(1, second, 1.0), (2, second, second as f64)];
         assert_eq!(bench.process(&rows), alone.process(&rows));
     }
-    bench.chain.unshadow(0);
-    assert_eq!(settled(&shadow), Verdict::Stopped);
+    bench.chain.unshadow(0, "enough");
+    assert_eq!(settled(&shadow), Verdict::Stopped("enough".into()));
     let report = shadow.report();
     assert_eq!((report.compared, report.differ, report.state), (10, 4, ShadowState::Stopped));
     assert_eq!(report.differences[0], "d1 at 2023-11-14T22:13:21.000000Z: only the shadow has it");
@@ -87,4 +88,41 @@ fn bounds_on_differences_and_faults_fail_it() {
     };
     assert_eq!(verdict(0.9), Verdict::Passed);
     assert!(failed(verdict(0.8)).starts_with("9 of 10 results differ, over the bound of 0.8; the first: d1 at "));
+}
+
+/// `entries` entries of 100 records, every tenth of which has 5 windows finished, at so many nanoseconds for each.
+fn judged(entries: u64, own: u64, live: u64) -> Option<Verdict> {
+    let mut operator = Bench::deadband().recipe.operator(1, second()).unwrap();
+    let mut books = Books::new(&mut *operator, Bounds { records: Some(100 * entries), slower: 2.0, ..BOUNDS });
+    for entry in 0..entries {
+        let windows = if entry % 10 == 9 { 5 } else { 0 };
+        let spent = |ns| Spent { records_ns: 10_000, windows, windows_ns: windows * ns };
+        let found = compare::Found { compared: 1, ..Default::default() };
+        books.note(Noted { records: 100, found, faults: (0, 0), spent: (spent(own), spent(live)) });
+    }
+    books.verdict()
+}
+
+#[test]
+fn windows_that_cost_more_to_finish_are_seen_though_few_entries_have_any() {
+    let why = "it takes 9000 ns a window it finishes, over 2 × the 3000 of the live one";
+    assert_eq!(judged(100, 9_000, 3_000), Some(Verdict::Failed(why.into())));
+    assert_eq!(judged(100, 5_000, 3_000), Some(Verdict::Passed));
+    assert_eq!(judged(70, 9_000, 3_000), Some(Verdict::Passed), "what a first call costs says nothing");
+}
+
+#[test]
+fn an_aggregate_says_apart_what_its_finished_windows_cost() {
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let plugins = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("plugins");
+    let stats = engine.load(&plugins.join("stats.wasm"), &Limits::default()).unwrap();
+    let window = WindowOptions { size: 10_000_000, lateness: 0, idle: 60_000_000 };
+    let mut bench = Bench::new(stats, r#"{"fields":["temp"]}"#, Some(window));
+    bench.process(&[(1, 0, 1.0), (2, 0, 1.0)]);
+    let before = Spent::of(bench.chain.operator(0));
+    assert_eq!((before.windows, before.windows_ns), (0, 0));
+    assert_eq!(bench.process(&[(1, 20, 1.0), (2, 20, 1.0), (1, 40, 1.0)]).len(), 3);
+    let spent = Spent::of(bench.chain.operator(0)).since(before);
+    assert_eq!(spent.windows, 3);
+    assert!(spent.records_ns > 0 && spent.windows_ns > 0, "{spent:?}");
 }

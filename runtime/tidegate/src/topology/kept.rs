@@ -37,12 +37,6 @@ impl Kept {
         serde_json::from_slice(&fs::read(self.note(name)).ok()?).ok()
     }
 
-    /// The file to load where a plugin's own holds the version `sha256`; `None`: its own.
-    pub(super) fn instead_of(&self, name: &str, sha256: &str) -> Option<PathBuf> {
-        let distrusted = self.distrusted(name).filter(|distrusted| distrusted.tried == sha256)?;
-        Some(self.version(&distrusted.good)).filter(|file| file.exists())
-    }
-
     /// Keeps what a start loaded.
     pub(super) fn keep_all(&self, versions: BTreeMap<String, Vec<u8>>) {
         versions.into_iter().for_each(|(sha256, bytes)| self.keep(&sha256, &bytes));
@@ -51,9 +45,8 @@ impl Kept {
     /// Keeps a version: `bytes` are what it was loaded from, and not its file read again, which may hold another by now.
     pub(super) fn keep(&self, sha256: &str, bytes: &[u8]) {
         let file = self.version(sha256);
-        if !file.exists()
-            && let Err(error) = self.write(&file, bytes)
-        {
+        let is_there = fs::read(&file).is_ok_and(|kept| kept == bytes);
+        if !is_there && let Err(error) = self.write(&file, bytes) {
             tracing::warn!(sha256, %error, "a version that runs is not kept: no canary is tried against it");
         }
     }
@@ -76,6 +69,12 @@ impl Kept {
         }
     }
 
+    /// What was distrusted of a plugin before is so again.
+    pub(super) fn again(&self, name: &str, before: Option<Distrusted>) -> Result<(), String> {
+        let done = before.map_or_else(|| self.trust(name), |distrusted| self.distrust(name, &distrusted));
+        done.map_err(|error| format!("it is not sure what a restart loads of {name}: {error}"))
+    }
+
     /// Lets go of all versions but these and those that are loaded instead of others.
     pub(super) fn only(&self, running: &[String]) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
@@ -90,7 +89,8 @@ impl Kept {
         }
     }
 
-    fn version(&self, sha256: &str) -> PathBuf {
+    /// The file of a version, which is there if it was kept.
+    pub(super) fn version(&self, sha256: &str) -> PathBuf {
         self.folder.join(format!("{sha256}.plugin"))
     }
 
@@ -122,13 +122,25 @@ mod tests {
         kept.keep("old", b"old bytes");
         kept.keep("older", b"older bytes");
         kept.distrust("p", &distrusted).unwrap();
-        let instead = kept.instead_of("p", "new").unwrap();
-        assert_eq!(fs::read(instead).unwrap(), b"old bytes");
-        assert_eq!((kept.instead_of("p", "newer"), kept.instead_of("q", "new")), (None, None));
+        assert_eq!((kept.distrusted("p"), kept.distrusted("q")), (Some(distrusted.clone()), None));
         kept.only(&[]);
-        assert!(kept.instead_of("p", "new").is_some() && !kept.version("older").exists());
+        assert!(kept.version("old").exists() && !kept.version("older").exists());
         kept.trust("p").unwrap();
         kept.trust("p").unwrap();
-        assert_eq!(kept.instead_of("p", "new"), None);
+        assert_eq!(kept.distrusted("p"), None);
+        kept.again("p", Some(distrusted.clone())).unwrap();
+        assert_eq!(kept.distrusted("p"), Some(distrusted));
+        kept.again("p", None).unwrap();
+        assert_eq!(kept.distrusted("p"), None);
+    }
+
+    #[test]
+    fn a_copy_that_was_damaged_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept { folder: folder.path().into() };
+        kept.keep("old", b"old bytes");
+        fs::write(kept.version("old"), b"old bxtes").unwrap();
+        kept.keep("old", b"old bytes");
+        assert_eq!(fs::read(kept.version("old")).unwrap(), b"old bytes");
     }
 }

@@ -10,19 +10,35 @@ use tidegate_sandbox::{Engine, Limits, Plugin};
 pub(super) struct Loaded {
     pub plugin: Arc<Plugin>,
     pub bytes: Vec<u8>,
+    /// Why it is not to begin by itself.
+    pub doubt: Option<String>,
 }
 
 /// The plugin a start loads for an operator: what its file holds, or where that is distrusted what was kept.
+///
+/// Where that cannot be loaded any more (a worn card, another key) there is only what was sent away. A gateway that refused to
+/// start would take in nothing and could not be asked why; one that ran it would make results that nobody wants and that
+/// cannot be taken back. So it starts, readings are kept, and the pipeline stands as by a quarantine, until a person releases it
+/// or `release_after` is over.
 pub(super) fn for_start(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<Loaded, String> {
-    let limits = limits(config, operator);
+    let (name, limits) = (&operator.plugin, limits(config, operator));
     let loaded = from_folder(config, engine, operator, &limits)?;
-    let Some(kept) = Kept::of(config).instead_of(&operator.plugin, &loaded.plugin.sha256()) else { return Ok(loaded) };
-    let instead = from_file(&kept, engine, operator, &limits);
-    instead.or_else(|error| {
-        let plugin = &operator.plugin;
-        tracing::warn!(plugin, %error, "the version kept does not load: what was distrusted is loaded all the same");
-        Ok(loaded)
-    })
+    let (kept, tried) = (Kept::of(config), loaded.plugin.sha256());
+    let Some(distrusted) = kept.distrusted(name).filter(|distrusted| distrusted.tried == tried) else {
+        return Ok(loaded);
+    };
+    let instead = from_file(&kept.version(&distrusted.good), engine, operator, &limits);
+    let intact = instead.and_then(|instead| match instead.plugin.sha256() == distrusted.good {
+        true => Ok(instead),
+        false => Err("its copy is damaged".into()),
+    });
+    Ok(intact.unwrap_or_else(|error| {
+        let doubt = Some(format!(
+            "the file of {name} holds version {:.12}, which was sent away or not tried to its end, and what ran before, {:.12}, does              not load any more ({error}): put a good file in its place and restart, or release it to have it run and then              `tidegate plugin swap` it to have a restart take it, too",
+            tried, distrusted.good
+        ));
+        Loaded { doubt, ..loaded }
+    }))
 }
 
 /// What a plugin's file in `plugins.dir` holds: of the operator's kind, and granted what it is.
@@ -41,7 +57,7 @@ fn from_file(file: &Path, engine: &Engine, operator: &OperatorConfig, limits: &L
         let kind = plugin.kind().word();
         return Err(format!("{} is a plugin of kind {kind}: write {kind} = {:?}", file.display(), operator.plugin));
     }
-    Ok(Loaded { plugin, bytes })
+    Ok(Loaded { plugin, bytes, doubt: None })
 }
 
 pub(super) fn limits(config: &Config, operator: &OperatorConfig) -> Limits {

@@ -1,6 +1,6 @@
 //! From a configuration to what can be built: plugins loaded, every stream's fields known.
 
-use super::load::{self, Loaded};
+use super::load;
 use crate::author::{self, Parameter};
 use crate::config::{Config, OperatorConfig, PipelineConfig, PluginsConfig};
 use crate::tables;
@@ -77,7 +77,7 @@ pub fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
     }
     let pipelines = derive(pipelines, &mut schemas, &mut problems);
     let streams = specs(config, &schemas, &mut problems);
-    let warnings = unsigned(config, &pipelines);
+    let warnings = [unsigned(config, &pipelines), doubted(&pipelines)].concat();
     if problems.is_empty() { Ok(Plan { streams, pipelines, warnings, versions }) } else { Err(problems) }
 }
 
@@ -99,6 +99,18 @@ fn unsigned(config: &Config, pipelines: &[(PipelineOptions, Arc<Schema>)]) -> Ve
     warnings
 }
 
+/// Plugins that were sent away, where there is nothing to load instead: their pipelines will stand.
+fn doubted(pipelines: &[(PipelineOptions, Arc<Schema>)]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (options, _) in pipelines {
+        let operators = (1..).zip(&options.operators);
+        let doubts = operators.filter_map(|(number, operator)| Some((number, operator.doubt.as_ref()?)));
+        warnings
+            .extend(doubts.map(|(number, doubt)| format!("pipelines.{}, operator {number}: {doubt}", options.name)));
+    }
+    warnings
+}
+
 fn options(
     config: &Config,
     engine: &Engine,
@@ -109,9 +121,9 @@ fn options(
     let mut operators = Vec::new();
     for (index, operator) in pipeline.operators.iter().enumerate() {
         match load::for_start(config, engine, operator) {
-            Ok(Loaded { plugin, bytes }) => {
-                versions.insert(plugin.sha256(), bytes);
-                operators.push(operator_options(config, operator, plugin));
+            Ok(loaded) => {
+                versions.insert(loaded.plugin.sha256(), loaded.bytes);
+                operators.push(operator_options(config, operator, loaded.plugin, loaded.doubt));
             }
             Err(error) => problems.push(format!("pipelines.{}, operator {}: {error}", pipeline.name, index + 1)),
         }
@@ -131,7 +143,12 @@ fn options(
     })
 }
 
-fn operator_options(config: &Config, operator: &OperatorConfig, plugin: Arc<Plugin>) -> OperatorOptions {
+fn operator_options(
+    config: &Config,
+    operator: &OperatorConfig,
+    plugin: Arc<Plugin>,
+    doubt: Option<String>,
+) -> OperatorOptions {
     let window = operator.window.map(|window| WindowOptions {
         size: micros(window.tumbling),
         lateness: micros(window.lateness),
@@ -146,6 +163,7 @@ fn operator_options(config: &Config, operator: &OperatorConfig, plugin: Arc<Plug
         max_keys: operator.max_keys,
         on_quarantine: operator.on_quarantine,
         release_after: operator.release_after,
+        doubt,
     }
 }
 

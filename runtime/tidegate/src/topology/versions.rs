@@ -73,6 +73,7 @@ impl Versions {
                 let plugin = recipe.options.plugin.clone();
                 let distrusted = kept.distrusted(&configured.plugin).filter(|d| d.good == plugin.sha256());
                 let note = distrusted.map(|distrusted| distrusted.note(&configured.plugin));
+                let note = recipe.options.doubt.clone().or(note);
                 let now = Now { plugin, beside: None, note };
                 operators.push(Operator {
                     pipeline: pipeline.clone(),
@@ -154,7 +155,7 @@ impl Versions {
         let operator = &self.0.operators[at];
         let _turn = operator.turn.lock().await;
         let (handle, recipe, number) = (operator.handle.clone(), operator.recipe.clone(), operator.number);
-        let (tokio, Loaded { plugin: next, bytes }) = (tokio::runtime::Handle::current(), loaded);
+        let (tokio, Loaded { plugin: next, bytes, .. }) = (tokio::runtime::Handle::current(), loaded);
         let versions = self.clone();
         let swap = move || {
             let (operator, kept) = (&versions.0.operators[at], &versions.0.kept);
@@ -165,9 +166,10 @@ impl Versions {
             kept.trust(name).map_err(unsure)?;
             let swapped = tokio.block_on(tidegate_pipeline::swap(&handle, number, &recipe, next.clone()));
             let Ok(swapped) = swapped else {
-                let again = distrusted.map_or(Ok(()), |distrusted| kept.distrust(name, &distrusted));
-                again
-                    .unwrap_or_else(|error| tracing::warn!(plugin = name, %error, "a restart loads the file as it is"));
+                let again = distrusted.map_or(Ok(()), |distrusted| kept.again(name, Some(distrusted)));
+                again.unwrap_or_else(|reason| {
+                    tracing::warn!(plugin = name, reason, "a plugin's file is distrusted no more")
+                });
                 return swapped;
             };
             kept.keep(&next.sha256(), &bytes);

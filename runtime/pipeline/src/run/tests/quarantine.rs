@@ -253,6 +253,83 @@ fn what_waits_for_room_is_not_lost_by_a_swap() {
 }
 
 #[test]
+fn what_changes_nothing_that_lasts_is_answered_while_there_is_no_room() {
+    let mut bench = Bench::new(vec![hostile(mended(), OnQuarantine::Halt)]);
+    bench.store = open_with(&bench.disk, &bench.clock, &bench.operators, 8 << 10);
+    let mut rng = SmallRng::seed_from_u64(1);
+    let noise: Vec<_> = (0..4000).map(|n| (1, n, rng.random_range(20.0..21.0))).collect();
+    bench.append(&noise);
+    let mut running = bench.begin();
+    bench.go(&mut running);
+    drop(running);
+    bench.append(&noise[..100]);
+    let (plugin, recipe) =
+        (bench.operators[0].plugin.clone(), crate::Recipe { options: bench.operators[0].clone(), input: readings() });
+    beside(&bench, async |handle, _| {
+        until(&handle, |s| s.state == State::Waiting).await;
+        let to = crate::handover::Handover::new(&recipe, plugin).unwrap();
+        let given = handle.ask(Ask::HandOver { operator: 1, to: to.clone() }).await;
+        assert_eq!(given, Ok(Answer::HandedOver { operator: 1 }));
+        to.take_in().unwrap();
+        let swap = handle.ask(Ask::Swap { operator: 1, to });
+        let stop = handle.ask(Ask::Shadow { operator: 1, shadow: None });
+        futures::pin_mut!(swap, stop);
+        match futures::future::select(swap, stop).await {
+            futures::future::Either::Right((stopped, _)) => {
+                assert_eq!(stopped, Ok(Answer::Shadowed { operator: 1 }), "though a swap waits for room");
+            }
+            futures::future::Either::Left((swapped, _)) => panic!("there is no room: {swapped:?}"),
+        }
+        until(&handle, |s| s.state == State::Waiting).await;
+    });
+}
+
+#[test]
+fn a_version_that_was_sent_away_works_on_nothing_before_it_is_released() {
+    let why = "it was sent away";
+    let doubted = OperatorOptions { doubt: Some(why.into()), ..hostile(mended(), OnQuarantine::DeadLetter) };
+    let bench = Bench::new(vec![doubted]);
+    bench.append(&[(1, 0, 20.0); 20]);
+    beside(&bench, async |handle, _| {
+        until(&handle, |s| s.state == State::Quarantined).await;
+        let refused = handle.ask(Ask::Shadow { operator: 1, shadow: None }).await.unwrap_err();
+        let stands = "operator 1 (hostile 1.0.0) is in quarantine: it was sent away";
+        assert!(refused.contains(stands), "{refused}");
+        assert_eq!((handle.status().records_in, handle.status().quarantined.len()), (0, 1));
+        let released = handle.ask(Ask::Release { operator: 1 }).await;
+        assert_eq!(released, Ok(Answer::Released { operator: 1, plugin: "hostile 1.0.0".into() }));
+        until(&handle, |s| s.records_in == 20 && s.state == State::Running).await;
+        assert_eq!(handle.status().quarantined, []);
+    });
+    bench.flush();
+    assert_eq!(bench.lines("out").len(), 10);
+}
+
+#[test]
+fn what_runs_beside_an_operator_ends_when_another_halts_and_says_so() {
+    let passes = OperatorOptions {
+        params: r#"{"field":"temp","above":10.0}"#.into(),
+        ..operator("threshold.wasm", r#"{"field":"temp","above":10.0}"#, None)
+    };
+    let bench = Bench::new(vec![passes.clone(), hostile(odd(true), OnQuarantine::DeadLetter)]);
+    let mut running = bench.begin();
+    let bounds = crate::Bounds { records: None, differ: 1.0, slower: 1e9, faults: u64::MAX };
+    let beside = |operator: usize, options: &OperatorOptions| {
+        let recipe = crate::Recipe { options: options.clone(), input: readings() };
+        crate::Shadow::new(recipe.operator(operator, options.plugin.clone()).unwrap(), bounds)
+    };
+    let shadow = beside(1, &passes);
+    running.shadow(1, Some(&shadow)).unwrap();
+    bench.append(&[(1, 0, BAD); 20]);
+    bench.go(&mut running);
+    let why = "operator 2 halted, and its pipeline went back to its last commit";
+    assert_eq!(bench.tokio.block_on(shadow.settled()), crate::Verdict::Stopped(why.into()));
+    // And beside one that is not called there is nothing to compare with.
+    let refused = running.shadow(2, Some(&beside(2, &bench.operators[1]))).unwrap_err();
+    assert!(refused.contains("operator 2 (hostile 1.0.0) is in quarantine and not called"), "{refused}");
+}
+
+#[test]
 fn another_file_takes_a_plugin_out_of_quarantine() {
     let mut bench = Bench::new(vec![hostile(odd(true), OnQuarantine::DeadLetter)]);
     let mut running = bench.begin();

@@ -71,6 +71,7 @@ impl Versions {
             }
             tried.push((at, plugin));
         }
+        let before = self.0.kept.distrusted(&own);
         if name == own {
             let (versions, candidate) = (self.clone(), tried[0].1.clone());
             aside(move || versions.distrust(first, &candidate)).await?;
@@ -83,6 +84,9 @@ impl Versions {
                     for begun in candidates {
                         self.conclude(&begun, &Err(format!("not tried everywhere: {reason}"))).await;
                     }
+                    // Nothing was tried, and all is as it was.
+                    let versions = self.clone();
+                    aside(move || versions.0.kept.again(&own, before)).await?;
                     return Err(reason);
                 }
             }
@@ -140,8 +144,10 @@ impl Versions {
         let verdicts = join_all(candidates.iter().map(|candidate| candidate.shadow.settled())).await;
         let outcomes = match verdicts.iter().find(|verdict| **verdict != Verdict::Passed) {
             Some(Verdict::Failed(why)) => vec![Err(format!("sent away: {why}")); candidates.len()],
-            Some(_) => vec![Err("stopped before there was a verdict".to_string()); candidates.len()],
-            None => self.promote(&name, &own, &candidates).await,
+            Some(Verdict::Stopped(why)) => {
+                vec![Err(format!("stopped before there was a verdict: {why}")); candidates.len()]
+            }
+            Some(Verdict::Passed) | None => self.promote(&name, &own, &candidates).await,
         };
         for (candidate, outcome) in candidates.iter().zip(&outcomes) {
             self.conclude(candidate, outcome).await;

@@ -29,6 +29,12 @@ to = "out"
 [[pipelines.p.operators]]
 filter = "deadband"
 params = { band = 0.5 }
+[pipelines.q]
+from = ["readings"]
+to = "out"
+[[pipelines.q.operators]]
+filter = "another"
+params = { band = 0.5 }
 "#;
 
 /// A folder of plugins and what is made of it.
@@ -62,6 +68,7 @@ impl Site {
         let config = parse(Path::new("/gateway.toml"), CONFIG, &variables).unwrap_or_else(|e| panic!("{e}"));
         let site = Site { folder, config, engine: Engine::new(EngineOptions::default()).unwrap() };
         site.put(&deadband("1.0.0"));
+        fs::write(site.folder.path().join("another.wat"), deadband("1.0.0")).unwrap();
         site
     }
 
@@ -89,12 +96,14 @@ impl Site {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(options, 1));
         store.declare(plan.streams).unwrap();
         self.kept().keep_all(plan.versions);
-        let (options, input) = plan.pipelines.into_iter().next().unwrap();
-        let (pipeline, handle) = Pipeline::build(options, &input, store, clock).unwrap();
-        let operators = vec![("p".to_string(), handle, pipeline.recipes())];
+        let (mut operators, drain) = (Vec::new(), CancellationToken::new());
+        for (options, input) in plan.pipelines {
+            let name = options.name.to_string();
+            let (pipeline, handle) = Pipeline::build(options, &input, store.clone(), clock.clone()).unwrap();
+            operators.push((name.clone(), handle, pipeline.recipes()));
+            spawn_pipeline(&name, pipeline, &drain).unwrap();
+        }
         let versions = Versions::new(&self.config, self.engine.clone(), self.kept(), operators);
-        let drain = CancellationToken::new();
-        spawn_pipeline("p", pipeline, &drain).unwrap();
         Running { versions, _drain: drain.drop_guard() }
     }
 }
@@ -151,4 +160,47 @@ async fn a_changed_file_that_cannot_be_tried_is_told_of_until_another_is_there()
     site.put(&deadband("1.0.0"));
     running.versions.changed("deadband", &[0]).await;
     assert_eq!((running.shown("note").as_str(), running.versions.reasons().len()), ("", 0));
+}
+
+#[tokio::test]
+async fn a_file_that_never_comes_to_its_end_holds_up_no_other() {
+    let mut site = Site::new();
+    site.config.plugins.on_change = OnChange::Swap;
+    let running = site.start(site.plan());
+    let mut files = running.versions.files();
+    let another = site.folder.path().join("another.wat");
+    fs::remove_file(&another).unwrap();
+    let path = std::ffi::CString::new(another.to_str().unwrap()).unwrap();
+    // SAFETY: `path` is a string that ends with 0. Nobody ever writes to it: who reads waits for ever.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    site.put(&deadband("2.0.0"));
+    // What looks the same twice has been written to its end.
+    (0..2).for_each(|_| running.versions.look(&mut files));
+    files.get_mut("deadband").unwrap().work.take().unwrap().await.unwrap();
+    assert_eq!(running.shown("plugin"), "deadband 2.0.0");
+    assert!(!files["another"].work.as_ref().unwrap().is_finished());
+}
+
+#[tokio::test]
+async fn what_was_sent_away_stands_where_what_ran_before_does_not_load_any_more() {
+    let site = Site::new();
+    let plan = site.plan();
+    let [good] = &plan.versions.keys().cloned().collect::<Vec<_>>()[..] else { panic!("one version") };
+    site.kept().keep_all(plan.versions);
+    site.put(&deadband("2.0.0"));
+    let tried = site.plan().pipelines[0].0.operators[0].plugin.sha256();
+    site.kept().distrust("deadband", &Distrusted { tried, good: good.clone() }).unwrap();
+    let plan = site.plan();
+    assert_eq!((plan.pipelines[0].0.operators[0].plugin.sha256(), plan.warnings.len()), (good.clone(), 0));
+
+    fs::write(site.folder.path().join(format!("cache/{good}.plugin")), "torn").unwrap();
+    let plan = site.plan();
+    assert_eq!(plan.pipelines[0].0.operators[0].plugin.about().version, "2.0.0");
+    let told = "pipelines.p, operator 1: the file of deadband holds version ";
+    assert!(plan.warnings.len() == 1 && plan.warnings[0].starts_with(told), "{:?}", plan.warnings);
+    let running = site.start(plan);
+    let reasons = running.versions.reasons();
+    assert!(reasons[0].reason.contains("release it to have it run"), "{}", reasons[0].reason);
+    let refused = running.versions.change("p", 1, Change::Swap).await.unwrap_err();
+    assert!(refused.contains("in quarantine: the file of deadband holds version"), "{refused}");
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Between two looks at a file. What looks the same twice has been written to its end.
@@ -29,37 +30,60 @@ impl Stamp {
 }
 
 /// A plugin's file.
-struct Watched {
+pub(super) struct Watched {
     /// The operators that have it.
     operators: Vec<usize>,
     /// As it was last seen.
     last: Option<Stamp>,
     /// As it was when something was made of it.
     done: Option<Stamp>,
+    /// What is being made of it. It may take long (a plugin that compiles, a pipeline that waits for room), and no other file waits
+    /// for it.
+    pub(super) work: Option<JoinHandle<()>>,
+}
+
+impl Watched {
+    /// Whether it changed, is written to its end and was not looked at yet.
+    fn is_news(&mut self, stamp: Option<Stamp>) -> bool {
+        let same = std::mem::replace(&mut self.last, stamp) == stamp;
+        let is_busy = self.work.as_ref().is_some_and(|work| !work.is_finished());
+        same && stamp.is_some() && stamp != self.done && !is_busy
+    }
 }
 
 impl Versions {
     /// Looks at the files until it is cancelled.
     pub(super) async fn watch(self, drain: CancellationToken) {
-        let mut files: BTreeMap<String, Watched> = BTreeMap::new();
-        for (at, operator) in self.0.operators.iter().enumerate() {
-            let name = operator.configured.plugin.clone();
-            let new = || Watched { operators: Vec::new(), last: None, done: None };
-            files.entry(name).or_insert_with(new).operators.push(at);
-        }
+        let mut files = self.files();
         loop {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            for (name, watched) in &mut files {
-                let stamp = Stamp::of(&load::file(&self.0.config, name));
-                let same = std::mem::replace(&mut watched.last, stamp) == stamp;
-                if same && stamp.is_some() && stamp != watched.done {
-                    watched.done = stamp;
-                    self.changed(name, &watched.operators).await;
-                }
+            self.look(&mut files);
+        }
+    }
+
+    /// The files of all operators.
+    pub(super) fn files(&self) -> BTreeMap<String, Watched> {
+        let mut files: BTreeMap<String, Watched> = BTreeMap::new();
+        for (at, operator) in self.0.operators.iter().enumerate() {
+            let name = operator.configured.plugin.clone();
+            let new = || Watched { operators: Vec::new(), last: None, done: None, work: None };
+            files.entry(name).or_insert_with(new).operators.push(at);
+        }
+        files
+    }
+
+    /// Begins to make what is configured of the files that changed.
+    pub(super) fn look(&self, files: &mut BTreeMap<String, Watched>) {
+        for (name, watched) in files {
+            let stamp = Stamp::of(&load::file(&self.0.config, name));
+            if watched.is_news(stamp) {
+                watched.done = stamp;
+                let (versions, name, operators) = (self.clone(), name.clone(), watched.operators.clone());
+                watched.work = Some(tokio::spawn(async move { versions.changed(&name, &operators).await }));
             }
         }
     }
