@@ -62,7 +62,7 @@ fn natively(plugin: &str) -> String {
 fn every_kind_begins_with_something_that_builds_and_holds() {
     for kind in ["filter", "transform", "detect", "aggregate", "codec"] {
         let (_folder, plugin) = begun(kind);
-        assert!(natively(&plugin).contains("1 passed"), "{kind}");
+        assert!(natively(&plugin).contains("2 passed"), "{kind}");
         succeeds(&["plugin", "build", &plugin]);
         let tested = succeeds(&["plugin", "test", &plugin]);
         assert!(tested.starts_with(&format!("my-{kind} 0.1.0 ({kind})\n")), "{tested}");
@@ -100,6 +100,9 @@ cases:
     refused: [/field]
   - name: has a field nobody knows
     in: [{ hum: 1 }]
+  - name: reads what is not there
+    params: { field: hum, above: 20 }
+    in: [{ temp: 1 }]
   - name: counts other than that
     fields: { temp: f64, count: i64 }
     in: [{ temp: 21, count: 5000000001 }]
@@ -117,10 +120,12 @@ cases:
          refused at /above too: neither above nor below is given: nothing to do
   FAILED has a field nobody knows
          record 0: there is no field "hum"; name it in fields
+  FAILED reads what is not there
+         operator 1 (threshold): threshold 0.1.0: /field: the input has no field hum; field is string, needed: The field to look at, a number.; the input has temp f64
   FAILED counts other than that
          - {"count":5000000000,"temp":21}
          + {"count":5000000001,"device":"device","temp":21.0,"time":"1970-01-01T00:00:00.000000Z"}
-1 passed, 4 failed
+1 passed, 5 failed
 "#;
     assert_eq!(said, expected);
     std::fs::write(&cases, "fields: { temp: f64 }\nparams: { field: temp, above: 20 }\ncases:\n  - name: holds\n")
@@ -157,6 +162,39 @@ tidegate::export!(filter First);
     succeeds(&["plugin", "build", &plugin]);
     let said = fails(&["plugin", "test", &plugin]);
     assert!(said.contains("results depend on how records are cut into batches: one by one"), "{said}");
+}
+
+/// The aggregate in WebAssembly text, with a mistake in it, and what its cases come to.
+fn mistaken(right: &str, wrong: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("summary").display().to_string();
+    succeeds(&["plugin", "new", &plugin, "--kind", "aggregate", "--lang", "wat"]);
+    let file = format!("{plugin}/plugin.wat");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text.matches(right).count(), 1, "{right}");
+    std::fs::write(&file, text.replace(right, wrong)).unwrap();
+    succeeds(&["plugin", "build", &plugin]);
+    fails(&["plugin", "test", &plugin])
+}
+
+#[test]
+fn a_window_that_two_slots_took_in_has_the_result_of_one() {
+    let more = "(if (f64.gt (f64.load $slots (local.get $more)) (f64.const 0))";
+    let said = mistaken(more, &more.replace("(f64.const 0)", "(f64.const 1)"));
+    assert!(
+        said.contains("windows merged, no record in the first slot, all in the second have another result"),
+        "{said}"
+    );
+    assert!(said.contains(r#"- {"count":1,"greatest":30.0,"least":30.0,"mean":30.0}"#), "{said}");
+    assert!(said.contains(r#"+ {"count":0}"#), "{said}");
+}
+
+#[test]
+fn a_slot_that_is_used_again_has_nothing_left_in_it() {
+    let forgets = "(memory.fill $slots (call $slot (i32.load (local.get $of))) (i32.const 0) (global.get $slot_bytes))";
+    let said = mistaken(forgets, "");
+    assert!(said.contains("slots that were released and are used again have another result"), "{said}");
+    assert!(said.contains(r#"+ {"count":6,"greatest":25.0,"least":18.0,"mean":21.0}"#), "{said}");
 }
 
 /// Warns of every record that comes after noon of the first day, by the gateway's date, and names its device.

@@ -31,7 +31,7 @@
 //! ```
 //!
 //! The records are given in one batch, one by one, and cut at random with a new instance at each cut that takes the state
-//! over: results that depend on it fail the test.
+//! over; their slots are released and used again, and windows are merged of two: results that depend on it fail the test.
 
 #[doc(hidden)]
 pub mod native;

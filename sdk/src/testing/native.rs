@@ -34,23 +34,28 @@ pub trait Instance {
     /// Whether it is an aggregate's.
     fn is_windowed(&self) -> bool;
     #[allow(missing_docs)]
+    fn merge(&self, into: &[u32], later: &[u32]);
+    #[allow(missing_docs)]
     fn finish(&self, windows: &Windows) -> Vec<Column>;
     /// Version and states of slots; none where it keeps no state.
     fn save(&self, slots: &[u32]) -> Option<(u32, Blobs)>;
     #[allow(missing_docs)]
     fn load(&self, version: u32, slots: &[u32], states: &Blobs) -> Result<(), String>;
+    /// Forgets slots, where it keeps state.
+    fn release(&self, slots: &[u32]);
 }
 
 type Rows<P> = fn(&Held<P>, Batch) -> Answer;
 type Load<P> = fn(&Held<P>, u32, &[u32], &Blobs) -> Result<(), String>;
 type Finish<P> = fn(&Held<P>, &Windows) -> Vec<Column>;
+type Merge<P> = fn(&Held<P>, &[u32], &[u32]);
 
 /// What a plugin has of the contract, put together by the interfaces it exports.
 pub struct Of<P> {
     held: Held<P>,
     slots: bool,
     rows: Option<Rows<P>>,
-    finish: Option<Finish<P>>,
+    windows: Option<(Merge<P>, Finish<P>)>,
     state: Option<StateOf<P>>,
 }
 
@@ -58,12 +63,13 @@ struct StateOf<P> {
     version: fn(&Held<P>) -> u32,
     save: fn(&Held<P>, &[u32]) -> Blobs,
     load: Load<P>,
+    release: fn(&Held<P>, &[u32]),
 }
 
 #[allow(missing_docs)]
 impl<P: Plugin> Of<P> {
     pub fn new(slots: bool) -> Self {
-        Of { held: Held::new(None), slots, rows: None, finish: None, state: None }
+        Of { held: Held::new(None), slots, rows: None, windows: None, state: None }
     }
 
     fn answering(self, rows: Rows<P>) -> Self {
@@ -103,14 +109,15 @@ impl<P: Plugin> Of<P> {
         P: Aggregate,
     {
         let of = self.answering(|held, batch| Answer::Added(glue::update(held, batch)));
-        Of { finish: Some(glue::finish), ..of }
+        Of { windows: Some((glue::merge, glue::finish)), ..of }
     }
 
     pub fn state(self) -> Self
     where
         P: State,
     {
-        Of { state: Some(StateOf { version: glue::version, save: glue::save, load: glue::load }), ..self }
+        let state = StateOf { version: glue::version, save: glue::save, load: glue::load, release: glue::release };
+        Of { state: Some(state), ..self }
     }
 }
 
@@ -127,11 +134,15 @@ impl<P: Plugin> Instance for Of<P> {
     }
 
     fn is_windowed(&self) -> bool {
-        self.finish.is_some()
+        self.windows.is_some()
+    }
+
+    fn merge(&self, into: &[u32], later: &[u32]) {
+        self.windows.iter().for_each(|(merge, _)| merge(&self.held, into, later));
     }
 
     fn finish(&self, windows: &Windows) -> Vec<Column> {
-        self.finish.map(|finish| finish(&self.held, windows)).unwrap_or_default()
+        self.windows.map(|(_, finish)| finish(&self.held, windows)).unwrap_or_default()
     }
 
     fn save(&self, slots: &[u32]) -> Option<(u32, Blobs)> {
@@ -140,5 +151,8 @@ impl<P: Plugin> Instance for Of<P> {
 
     fn load(&self, version: u32, slots: &[u32], states: &Blobs) -> Result<(), String> {
         self.state.as_ref().map_or(Ok(()), |state| (state.load)(&self.held, version, slots, states))
+    }
+    fn release(&self, slots: &[u32]) {
+        self.state.iter().for_each(|state| (state.release)(&self.held, slots));
     }
 }

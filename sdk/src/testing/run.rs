@@ -1,5 +1,7 @@
 //! A whole plugin in a native test: text in, text out, cut in every way a gateway may cut.
 
+mod merged;
+
 use super::native::{Answer, Exported, Instance};
 use super::text::{self, Records};
 use crate::bindings::aggregate::Windows;
@@ -46,11 +48,12 @@ impl Tried {
     /// as other types; `-` is a null. `device` and `time` may be left out: all records are of `d1` then, a second apart.
     ///
     /// They are given in one batch, one by one, and several times cut at random with a new instance at each cut that takes the
-    /// state over, as a gateway does after a power cut.
+    /// state over, as a gateway does after a power cut. Slots that were released are used again, and windows whose records
+    /// went into two slots are merged.
     ///
     /// # Panics
     ///
-    /// Where results depend on how records are cut, and where the text or the parameters are not as they should be.
+    /// Where results depend on how records are cut, or on which slots they were given in, and where the text or the parameters are not as they should be.
     pub fn run(&self, records: &str) -> String {
         let records = text::read(records);
         let rows = records.times.len();
@@ -64,22 +67,37 @@ impl Tried {
         };
         compare("one by one", &(0..rows).map(|row| row..row + 1).collect::<Vec<_>>(), false);
         (1..=RANDOM_CUTS).for_each(|seed| compare("with a restart at each cut", &at_random(rows, seed), true));
+        self.used_again(&records, &whole);
+        if rows > 1 {
+            merged::SPLITS.iter().for_each(|split| self.merged(&records, split));
+        }
         whole
     }
 
-    /// Holds that these records come out of those, however many spaces are between their values.
+    /// Gives all records again after their slots were released: nothing may be left in them.
+    fn used_again(&self, records: &Records, whole: &str) {
+        let (instance, plan) = self.begin(&records.fields);
+        let (slots, rows) = (Slots::of(records, instance.is_windowed(), self.window), 0..records.times.len());
+        instance.rows(batch(records, &plan, &slots, &rows));
+        instance.release(&slots.before(rows.end));
+        let mut out = Out::default();
+        out.take(&plan, &rows, instance.rows(batch(records, &plan, &slots, &rows)));
+        if slots.windowed {
+            out.finish(&plan, &slots, &instance.finish(&slots.windows));
+        }
+        let made = out.text(records, &plan);
+        assert!(made == whole, "a slot that was released is not as new: first\n{whole}again\n{made}");
+    }
+
+    /// Holds that these records come out of those, however many spaces are between their values; `*` stands for any value.
     ///
     /// # Panics
     ///
     /// Where they do not, and as [`Tried::run`].
     #[track_caller]
     pub fn check(&self, records: &str, expected: &str) {
-        let words = |text: &str| {
-            let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-            lines.filter(|line| !line.is_empty()).collect::<Vec<_>>()
-        };
         let made = self.run(records);
-        assert!(words(&made) == words(expected), "expected\n{expected}\nand it is\n{made}");
+        assert!(text::is_as(&made, expected), "expected\n{expected}\nand it is\n{made}");
     }
 
     fn begin(&self, fields: &[Field]) -> (Box<dyn Instance>, Plan) {

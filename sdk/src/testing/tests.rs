@@ -141,6 +141,94 @@ mod mean {
     }
 }
 
+mod forgotten {
+    use crate::{Deserialize, Serialize};
+
+    #[derive(tidegate_sdk_macros::Record)]
+    struct Climate {
+        temp: f64,
+    }
+
+    /// The sum of a window; its `merge` forgets what it had.
+    #[derive(Default, Serialize, Deserialize)]
+    struct Sum(f64);
+
+    #[derive(tidegate_sdk_macros::Emits)]
+    struct Result {
+        sum: f64,
+    }
+
+    #[tidegate_sdk_macros::aggregate]
+    impl Sum {
+        fn update(&mut self, r: &Climate) {
+            self.0 += r.temp;
+        }
+        fn merge(&mut self, later: &Sum) {
+            self.0 = later.0;
+        }
+        fn finish(&self) -> Result {
+            Result { sum: self.0 }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "merged, its first half in one slot, its second in the other")]
+    fn a_merge_that_loses_records_fails() {
+        crate::testing::plugin!().window(10.0).run("temp\n1\n2\n3");
+    }
+}
+
+mod litter {
+    use super::*;
+
+    /// Keeps the first record of each slot, and leaves something in those that are released.
+    #[derive(Default)]
+    pub(super) struct First(std::collections::BTreeSet<u32>);
+
+    impl Plugin for First {
+        type Params = ();
+        fn configure((): (), _: &[Field]) -> std::result::Result<(Self, Plan), Vec<Issue>> {
+            Ok((First::default(), Plan::default()))
+        }
+    }
+
+    impl Filter for First {
+        fn keep(&mut self, batch: &Batch, _: &mut Vec<Fault>) -> Vec<u8> {
+            let slots = batch.slots.as_deref().unwrap_or_default();
+            slots.iter().map(|&slot| u8::from(self.0.insert(slot))).collect()
+        }
+    }
+
+    impl State for First {
+        fn save(&self, slot: u32, out: &mut Vec<u8>) {
+            out.extend(self.0.contains(&slot).then_some(1));
+        }
+        fn load(&mut self, _: u32, slot: u32, state: &[u8]) -> std::result::Result<(), String> {
+            let _ = if state.is_empty() { self.0.remove(&slot) } else { self.0.insert(slot) };
+            Ok(())
+        }
+        fn release(&mut self, _: u32) {}
+    }
+
+    crate::export!(filter + state First);
+
+    #[test]
+    #[should_panic(expected = "a slot that was released is not as new")]
+    fn what_is_left_in_a_released_slot_fails() {
+        crate::testing::plugin!().run("device x\nd1 1\nd2 2\nd1 3");
+    }
+}
+
+#[test]
+fn a_star_is_any_value_and_no_other_number_of_them() {
+    let made = "device  score\nd1      0.1\nfault 1: too cold\n";
+    assert!(text::is_as(made, "device score\n\n  d1 *\nfault 1: too cold"));
+    for other in ["device score\nd2 *\nfault 1: too cold", "device score\nd1\nfault 1: too cold", "device score\nd1 *"]
+    {
+        assert!(!text::is_as(made, other), "{other}");
+    }
+}
+
 #[test]
 fn a_text_that_is_written_is_read_again() {
     let text = "device    time  n:i64  name:text        frame:bytes  ok:bool\nd1        0     -5     \"a \\\"b\\\" \\\\\"  0x00ff       true\n\"d 2\"     1.5   -      \"\"               -            -\n";

@@ -108,6 +108,19 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// Whether a text has the words of another, line by line, in which `*` is any word.
+pub(super) fn is_as(made: &str, expected: &str) -> bool {
+    let lines = |text: &str| -> Vec<Vec<String>> {
+        let lines = text.lines().map(|line| line.split_whitespace().map(String::from).collect());
+        lines.filter(|line: &Vec<String>| !line.is_empty()).collect()
+    };
+    let is_line = |(made, expected): (&Vec<String>, &Vec<String>)| {
+        made.len() == expected.len() && made.iter().zip(expected).all(|(made, word)| word == "*" || made == word)
+    };
+    let (made, expected) = (lines(made), lines(expected));
+    made.len() == expected.len() && made.iter().zip(&expected).all(is_line)
+}
+
 /// A value as [`read`] reads it.
 pub(super) fn cell(column: &Column, row: usize) -> String {
     if !column.is_valid(row) {

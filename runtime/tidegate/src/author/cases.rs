@@ -15,9 +15,8 @@ use tidegate_sandbox::Tables;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cases {
-    /// The fields of the records, such as `temp: f64`; a case may have its own.
-    #[serde(default)]
-    fields: BTreeMap<String, String>,
+    /// The fields of the records, such as `temp: f64`; left out: what the plugin says it reads. A case may have its own.
+    fields: Option<BTreeMap<String, String>>,
     /// Parameters; a case may have its own.
     #[serde(default)]
     params: Map<String, Value>,
@@ -109,9 +108,12 @@ impl Cases {
         }
     }
 
-    /// The fields of a case's records.
-    pub fn schema(&self, case: &Case) -> Result<Arc<Schema>, String> {
-        let fields = fields(case.fields.as_ref().unwrap_or(&self.fields))?;
+    /// The fields of a case's records; `read` are those the plugin says it reads.
+    pub fn schema(&self, case: &Case, read: Option<Vec<Field>>) -> Result<Arc<Schema>, String> {
+        let fields = match case.fields.as_ref().or(self.fields.as_ref()) {
+            Some(written) => fields(written)?,
+            None => read.ok_or("the plugin does not say which fields it reads: write fields: { temp: f64 }")?,
+        };
         Schema::new(fields).map(Arc::new).map_err(|error| error.to_string())
     }
 

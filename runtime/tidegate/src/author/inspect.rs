@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use std::path::Path;
-use tidegate_sandbox::Limits;
+use std::path::{Path, PathBuf};
+use tidegate_record::{Field, Scalar};
+use tidegate_sandbox::{Limits, Plugin};
 
 /// A plugin, looked into.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspected {
+    /// Its file.
+    pub file: PathBuf,
     /// Its name, which configuration uses when the file is named so.
     pub name: String,
     /// Its version.
@@ -76,6 +79,7 @@ pub fn inspect(file: &Path, limits: &Limits) -> Result<Inspected, String> {
     let plugin = super::load(file, limits)?;
     let about = plugin.about();
     Ok(Inspected {
+        file: file.canonicalize().map_err(|error| format!("{}: {error}", file.display()))?,
         name: about.name.clone(),
         version: about.version.clone(),
         summary: about.summary.clone(),
@@ -87,7 +91,7 @@ pub fn inspect(file: &Path, limits: &Limits) -> Result<Inspected, String> {
         sha256: plugin.sha256(),
         signed_by: tidegate_sandbox::signers(&bytes).iter().map(ToString::to_string).collect(),
         params: params(&about.params),
-        reads: fields(&about.params, "reads"),
+        reads: reads(&about.params),
         emits: fields(&about.params, "emits"),
     })
 }
@@ -106,7 +110,19 @@ impl Parameter {
     }
 }
 
-/// The fields a plugin says it reads or emits, in its parameters' schema.
+/// The fields a plugin says it reads, in its parameters' schema; none where those depend on its parameters.
+pub(super) fn reads(schema: &str) -> Option<Vec<FieldSaid>> {
+    fields(schema, "reads")
+}
+
+/// The fields of records that a plugin says it reads.
+pub fn read_fields(plugin: &Plugin) -> Option<Vec<Field>> {
+    let read = reads(&plugin.about().params)?;
+    // Every record has a device.
+    let own = read.into_iter().filter(|field| field.table.is_none() && field.name != "device");
+    own.map(|field| Some(Field::new(&field.name, Scalar::from_word(&field.r#type)?))).collect()
+}
+
 fn fields(schema: &str, which: &str) -> Option<Vec<FieldSaid>> {
     let schema: Value = serde_json::from_str(schema).unwrap_or_default();
     let text = |value: &Value, key: &str| value[key].as_str().map(str::to_string);

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod cases;
+mod help;
 mod inspect;
 mod lang;
 mod lines;
@@ -11,13 +12,15 @@ mod place;
 #[cfg(feature = "oci")]
 mod registry;
 mod sign;
+mod slots;
 mod templates;
 mod trials;
 
 pub use bench::{BenchOptions, Measured, bench};
 pub use build::{Built, build};
 pub use cases::{Case, Cases};
-pub use inspect::{FieldSaid, Inspected, Parameter, inspect, params};
+pub use help::explained;
+pub use inspect::{FieldSaid, Inspected, Parameter, inspect, read_fields};
 pub use lang::Lang;
 pub use lines::{Counted, LinesOptions, lines};
 pub use new::{NewOptions, new};

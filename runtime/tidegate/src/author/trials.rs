@@ -1,6 +1,8 @@
 //! Runs a plugin's cases. Each is run three times: all its records in one batch, one by one, and cut at random with a
-//! restart at every cut. A plugin whose results depend on that breaks the one rule of the contract, and is told so.
+//! restart at every cut. A plugin whose results depend on that breaks the one rule of the contract, and is told so. Then its
+//! slots are merged and used again, where it has any.
 
+use super::slots::Slots;
 use super::{Case, Cases};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -46,7 +48,7 @@ struct Made {
 }
 
 fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case, limits: &Limits) -> Result<Vec<String>, String> {
-    let schema = cases.schema(case)?;
+    let schema = cases.schema(case, super::read_fields(plugin))?;
     let operator = OperatorOptions {
         params: cases.params(case),
         limits: Limits { tables: cases.tables(case)?, ..limits.clone() },
@@ -54,24 +56,26 @@ fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case, limits: &Limits) -
         ..OperatorOptions::of(plugin.clone())
     };
     let begin = || Trial::new(vec![operator.clone()], &schema);
+    let begun = || begin().map_err(|error| super::explained(std::slice::from_ref(&operator), &schema, &error));
     if let Some(places) = &case.refused {
         return Ok(refusal(begin().err(), places));
     }
-    let batch = records(case, &schema)?;
+    let batch = Arc::new(records(case, &schema)?);
     let all = 0..batch.rows();
     let arrival = i64::from(case.arrival) * 1_000_000;
-    let whole = make(begin().map_err(|error| error.to_string())?, &batch, std::slice::from_ref(&all), arrival, false)?;
+    let whole = make(begun()?, &batch, std::slice::from_ref(&all), arrival, false)?;
     let mut wrong = compare(case, &whole);
     let single: Vec<Range<usize>> = (0..batch.rows()).map(|row| row..row + 1).collect();
     let ways = [("one by one", single, false), ("cut at random, restarted at each cut", at_random(&batch), true)];
     for (way, cuts, restart) in ways {
-        let made = make(begin().map_err(|error| error.to_string())?, &batch, &cuts, arrival, restart)?;
+        let made = make(begun()?, &batch, &cuts, arrival, restart)?;
         if made != whole {
             wrong.push(format!("results depend on how records are cut into batches: {way} ({cuts:?}) gives"));
             wrong.extend(made.records.iter().map(|record| format!("      {}", Value::from(record.clone()))));
             wrong.extend(made.faults.iter().map(|(row, reason)| format!("      fault of record {row}: {reason}")));
         }
     }
+    wrong.extend(Slots::of(&operator, &batch, arrival).tried()?);
     Ok(wrong)
 }
 
@@ -194,7 +198,7 @@ fn is_equal(expected: &Map<String, Value>, made: &Map<String, Value>, ignore: &[
     all_expected && !made.keys().any(|name| surprising(&name))
 }
 
-fn is_same(expected: &Value, made: &Value) -> bool {
+pub(super) fn is_same(expected: &Value, made: &Value) -> bool {
     match (expected.as_f64(), made.as_f64()) {
         (Some(expected_float), Some(made_float)) if expected.is_f64() || made.is_f64() => {
             (expected_float - made_float).abs() <= FLOAT_SHARE * expected_float.abs().max(made_float.abs())

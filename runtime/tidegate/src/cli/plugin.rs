@@ -29,7 +29,7 @@ pub enum PluginCommand {
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
-    /// Run the cases beside a plugin in the sandbox: whole, record by record, and cut at random with restarts
+    /// Run the cases beside a plugin in the sandbox: whole, record by record, and cut at random with restarts; windows merged, slots used again
     Test(TestArgs),
     /// Measure nanoseconds and fuel a record by records a call, and the start of an instance
     Bench(BenchArgs),

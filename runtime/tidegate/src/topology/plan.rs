@@ -1,16 +1,16 @@
 //! From a configuration to what can be built: plugins loaded, every stream's fields known.
 
 use super::load;
-use crate::author::{self, Parameter};
+use crate::author;
 use crate::config::{Config, OperatorConfig, PipelineConfig, PluginsConfig};
 use crate::tables;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_pipeline::{BuildError, Chain, OperatorOptions, PipelineOptions, WindowOptions};
+use tidegate_pipeline::{Chain, OperatorOptions, PipelineOptions, WindowOptions};
 use tidegate_record::Schema;
-use tidegate_sandbox::{Compiler, ConfigureError, Engine, EngineOptions, Plugin};
+use tidegate_sandbox::{Compiler, Engine, EngineOptions, Plugin};
 use tidegate_store::{Hold, StreamSpec};
 
 /// A stream holds back what its pipeline's last checkpoint has not seen: it must not fill up with it. Small commits take
@@ -208,28 +208,14 @@ fn derive(
                         ));
                     }
                 }
-                Err(error) => problems.push(format!("pipelines.{name}: {error}{}", help(&options, &error))),
+                Err(error) => {
+                    let told = author::explained(&options.operators, &input, &error);
+                    problems.push(format!("pipelines.{name}: {told}"));
+                }
             }
             out.push((options, input));
         }
     }
-}
-
-/// What a plugin says of the parameters it refused, for who is to write them.
-fn help(options: &PipelineOptions, error: &BuildError) -> String {
-    let BuildError::Configure { operator, source: ConfigureError::Issues { issues, .. }, .. } = error else {
-        return String::new();
-    };
-    let Some(plugin) = options.operators.get(operator - 1).map(|operator| &operator.plugin) else {
-        return String::new();
-    };
-    let params = author::params(&plugin.about().params);
-    let refused = |param: &&Parameter| {
-        let names = |at: &str| at.strip_prefix('/').is_some_and(|at| at.split('/').next() == Some(&param.name));
-        issues.iter().any(|issue| names(&issue.at))
-    };
-    let told = params.iter().filter(refused).map(|param| format!("; {} is {}", param.name, param.told()));
-    told.collect()
 }
 
 fn words(schema: &Schema) -> String {

@@ -1,6 +1,7 @@
 //! What the terminal shows.
 
 use crate::events::{Event, Events};
+use crate::own::Own;
 use crate::scene::{self, CONTROL, LISTENER, Scene, UPSTREAM};
 use crate::tally::Tally;
 use serde_json::Value;
@@ -9,7 +10,7 @@ use tidegate_tests::parts;
 /// Where things are and what to try.
 pub fn welcome(scene: &Scene) {
     let tidegate = parts::gateway_binary();
-    let (config, tidegate) = (scene::config(), tidegate.display());
+    let (config, tidegate) = (&scene.config, tidegate.display());
     println!(
         "
 The gateway runs {config} (its log: {log})
@@ -27,6 +28,21 @@ Try:
 ",
         config = config.display(),
         log = scene.log().display(),
+    );
+    scene.own.iter().for_each(|(own, _)| introduce(own));
+}
+
+/// What a configuration says of the person's own plugin.
+fn introduce(own: &Own) {
+    let section: String = own.section.lines().map(|line| format!("    {line}\n")).collect();
+    println!(
+        "{name} runs in a pipeline of its own; a configuration has it so:
+
+{section}
+Build it again (tidegate plugin build): the new version takes the place of what runs within five seconds. What it makes
+is shown below; `tidegate tap mine -n 3` has it too, and `tidegate tap dead_letters -n 3` what it sets aside.
+",
+        name = own.name,
     );
 }
 
@@ -52,7 +68,8 @@ pub fn show(scene: &mut Scene, events: &Events) {
 
 /// What it came to.
 pub fn farewell(scene: &Scene, problems: &[String]) {
-    for (name, tally) in [("aggregates", &scene.aggregates), ("anomalies", &scene.anomalies)] {
+    let own = scene.own.iter().map(|(own, tally)| (own.name.as_str(), tally));
+    for (name, tally) in [("aggregates", &scene.aggregates), ("anomalies", &scene.anomalies)].into_iter().chain(own) {
         println!(
             "{name}: {} records arrived, {} of them twice, {} missing; {} requests were refused and made again",
             tally.records, tally.duplicates, tally.missing, tally.refused_requests
@@ -61,7 +78,7 @@ pub fn farewell(scene: &Scene, problems: &[String]) {
     problems.iter().for_each(|problem| eprintln!("error: {problem}"));
 }
 
-/// One line of counts; the last anomaly behind them.
+/// One line of counts; behind them the last anomaly, or what the person's own plugin does.
 fn line(scene: &Scene, status: &Value) -> String {
     let upstream = if scene.paused { "paused" } else { "up" };
     format!(
@@ -70,8 +87,32 @@ fn line(scene: &Scene, status: &Value) -> String {
         scene.aggregates.records,
         scene.anomalies.records,
         scene::waiting(status),
-        last_anomaly(&scene.anomalies),
+        match &scene.own {
+            Some((own, tally)) => of_own(&own.name, tally, &status["pipelines"]["mine"]),
+            None => last_anomaly(&scene.anomalies),
+        },
     )
+}
+
+/// What came of the person's own plugin, and what is wrong with it.
+fn of_own(name: &str, tally: &Tally, pipeline: &Value) -> String {
+    let mut told = format!("  {name} {:>6}", tally.records);
+    if let Some(Value::Object(record)) = &tally.last {
+        let fields = record.iter().filter(|(field, _)| !field.starts_with('_'));
+        let fields: Vec<String> = fields.map(|(field, value)| format!("{field} {value}")).collect();
+        told += &format!("  last: {}", fields.join(", "));
+    }
+    if pipeline["faults"].as_u64() > Some(0) {
+        told += &format!("\n    {} set aside, the last: {}", pipeline["faults"], text(&pipeline["last_fault"]));
+    }
+    let standing = pipeline["reason"].as_str().map(str::to_string);
+    let notes = pipeline["plugins"].as_array().into_iter().flatten().filter_map(|plugin| plugin["note"].as_str());
+    standing.into_iter().chain(notes.map(String::from)).for_each(|reason| told += &format!("\n    {reason}"));
+    told
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 fn appended(status: &Value, stream: &str) -> u64 {

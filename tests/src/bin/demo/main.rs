@@ -7,23 +7,25 @@
 mod board;
 mod devices;
 mod events;
+mod options;
+mod own;
 mod scene;
 mod tally;
 
 use events::Events;
+use options::Options;
 use scene::Scene;
 use std::process::ExitCode;
-use std::time::Duration;
 
 fn main() -> ExitCode {
-    let seconds = match seconds() {
-        Ok(seconds) => seconds,
+    let options = match Options::read(std::env::args().skip(1)) {
+        Ok(options) => options,
         Err(usage) => {
             eprintln!("{usage}");
             return ExitCode::from(2);
         }
     };
-    let mut scene = match Scene::set() {
+    let mut scene = match Scene::set(&options) {
         Ok(scene) => scene,
         Err(reason) => {
             eprintln!("error: {reason}");
@@ -31,23 +33,9 @@ fn main() -> ExitCode {
         }
     };
     board::welcome(&scene);
-    let events = Events::of_terminal(seconds);
+    let events = Events::of_terminal(options.seconds);
     board::show(&mut scene, &events);
     let problems = scene.strike();
     board::farewell(&scene, &problems);
     if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// `--seconds N`: end by itself, with an outage of the upstream in the middle.
-fn seconds() -> Result<Option<Duration>, &'static str> {
-    let usage = "usage: demo [--seconds N], N at least 20";
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok(None),
-        ["--seconds", number] => match number.parse() {
-            Ok(number @ 20..=86_400) => Ok(Some(Duration::from_secs(number))),
-            _ => Err(usage),
-        },
-        _ => Err(usage),
-    }
 }

@@ -1,11 +1,14 @@
 //! Everything that runs in the demo, and its end.
 
 use crate::devices::{self, Meter};
+use crate::options::Options;
+use crate::own::{self, Own};
 use crate::tally::Tally;
 use serde_json::Value;
+use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -35,6 +38,10 @@ pub struct Scene {
     pub aggregates: Tally,
     /// What it got on [`ANOMALIES`].
     pub anomalies: Tally,
+    /// The person's own plugin, and what came of it.
+    pub own: Option<(Own, Tally)>,
+    /// What the gateway is configured by.
+    pub config: PathBuf,
     /// Whether the upstream takes anything now, and whether it ever did not.
     pub paused: bool,
     was_paused: bool,
@@ -45,26 +52,44 @@ pub struct Scene {
 
 impl Scene {
     /// Starts the upstream, the gateway and the devices. The error is a sentence.
-    pub fn set() -> Result<Self, String> {
+    pub fn set(options: &Options) -> Result<Self, String> {
+        let own = Own::of(options)?;
         for address in [CONTROL, LISTENER, UPSTREAM] {
             TcpListener::bind(address).map_err(|error| {
                 format!("{address} cannot be listened on ({error}): end what runs there, or the other demo")
             })?;
         }
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+        let (config, plugins) = placed(own.as_ref(), folder.path())?;
         let meter = Meter::plugged().map_err(|error| format!("no pseudo serial port: {error}"))?;
         let upstream = Upstream::listen_on(address(UPSTREAM));
-        let mut command = Command::new(parts::gateway_binary());
-        command.arg("run").arg(config());
-        command.env("TIDEGATE_STORE", folder.path().join("store")).env("TIDEGATE_PLUGINS", parts::plugins());
-        command.env("TIDEGATE_METER", meter.port());
+        let gateway = |verb: &str| {
+            let mut command = Command::new(parts::gateway_binary());
+            command.arg(verb).arg(&config);
+            command.env("TIDEGATE_STORE", folder.path().join("store")).env("TIDEGATE_PLUGINS", &plugins);
+            command.env("TIDEGATE_METER", meter.port());
+            command
+        };
+        if own.is_some() {
+            sound(gateway("check"))?;
+        }
+        let mut command = gateway("run");
         // Ctrl-C is for this process, which then drains the gateway.
         command.process_group(0);
         let gateway = Process::spawn("gateway", &mut command, &folder.path().join("log"));
         let devices = CancellationToken::new();
-        let (aggregates, anomalies) = (Tally::default(), Tally::default());
-        let mut scene =
-            Scene { upstream, aggregates, anomalies, paused: false, was_paused: false, gateway, devices, folder };
+        let mut scene = Scene {
+            upstream,
+            aggregates: Tally::default(),
+            anomalies: Tally::default(),
+            own: own.map(|own| (own, Tally::default())),
+            config,
+            paused: false,
+            was_paused: false,
+            gateway,
+            devices,
+            folder,
+        };
         scene.wait_for_gateway()?;
         devices::sensors(format!("mqtt://{LISTENER}"), scene.devices.clone());
         meter.run(scene.devices.clone());
@@ -82,10 +107,11 @@ impl Scene {
     pub fn look(&mut self) -> Result<Value, String> {
         self.paused = self.upstream.is_paused();
         for arrival in self.upstream.take_arrivals() {
-            match arrival.path.as_str() {
-                AGGREGATES => self.aggregates.add(&arrival),
-                ANOMALIES => self.anomalies.add(&arrival),
-                other => eprintln!("the upstream was sent something to {other}"),
+            match (arrival.path.as_str(), &mut self.own) {
+                (AGGREGATES, _) => self.aggregates.add(&arrival),
+                (ANOMALIES, _) => self.anomalies.add(&arrival),
+                (own::PATH, Some((_, tally))) => tally.add(&arrival),
+                (other, _) => eprintln!("the upstream was sent something to {other}"),
             }
         }
         if let Some(status) = self.gateway.ended() {
@@ -114,9 +140,10 @@ impl Scene {
         }
         // What was delivered while it drained.
         let _ = self.look();
-        for (what, tally) in [("aggregate", &self.aggregates), ("anomaly", &self.anomalies)] {
+        let own = self.own.iter().map(|(own, tally)| (own.name.as_str(), tally));
+        for (what, tally) in [("aggregate", &self.aggregates), ("anomaly", &self.anomalies)].into_iter().chain(own) {
             if tally.records == 0 {
-                problems.push(format!("no {what} reached the upstream"));
+                problems.push(format!("no {what} record reached the upstream"));
             }
             if tally.missing > 0 {
                 problems.push(format!("of {what} records {} are missing at the upstream", tally.missing));
@@ -147,9 +174,22 @@ impl Scene {
     }
 }
 
-/// The configuration of the demo.
-pub fn config() -> PathBuf {
-    parts::root().join("config/quickstart.toml")
+/// Whether a check finds nothing, so that what a person has to mend is told without a log around it.
+fn sound(mut check: Command) -> Result<(), String> {
+    let output = check.output().map_err(|error| format!("the gateway does not start: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(said.trim().into()) }
+}
+
+/// The configuration, and the folder of the plugins it names: as they are, or with the person's own beside them.
+fn placed(own: Option<&Own>, folder: &Path) -> Result<(PathBuf, PathBuf), String> {
+    let quickstart = parts::root().join("config/quickstart.toml");
+    let Some(own) = own else { return Ok((quickstart, parts::plugins())) };
+    let (config, plugins) = (folder.join("demo.toml"), folder.join("plugins"));
+    own.link(&plugins)?;
+    let text = fs::read_to_string(&quickstart).map_err(|error| format!("{}: {error}", quickstart.display()))?;
+    fs::write(&config, own.configuration(&text)).map_err(|error| format!("{}: {error}", config.display()))?;
+    Ok((config, plugins))
 }
 
 /// Records that sinks have not delivered yet.

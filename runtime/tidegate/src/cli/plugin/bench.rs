@@ -19,8 +19,8 @@ pub struct BenchArgs {
     /// Parameters, a JSON object
     #[arg(long, default_value = "{}", value_parser = object)]
     params: String,
-    /// A field of the records, such as temp=f64; may be given again
-    #[arg(long = "field", value_name = "NAME=SCALAR", value_parser = field, required = true)]
+    /// A field of the records, such as temp=f64; may be given again; left out: what the plugin says it reads
+    #[arg(long = "field", value_name = "NAME=SCALAR", value_parser = field)]
     fields: Vec<Field>,
     /// Records a call
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 256, 4096], value_parser = records)]
@@ -49,7 +49,11 @@ pub(super) fn bench(args: BenchArgs) -> Result<ExitCode, String> {
     let limits = args.limits.limits();
     let file = author::file_of(&args.plugin)?;
     let plugin = if args.count_fuel { author::load_counting(&file, &limits) } else { author::load(&file, &limits) }?;
-    let fields = Schema::new(args.fields).map_err(|error| error.to_string())?;
+    let fields = match &args.fields[..] {
+        [] => author::read_fields(&plugin).ok_or("the plugin does not say which fields it reads: --field temp=f64")?,
+        given => given.to_vec(),
+    };
+    let fields = Schema::new(fields).map_err(|error| error.to_string())?;
     let options = BenchOptions {
         fields: Arc::new(fields),
         params: args.params,
