@@ -310,6 +310,20 @@ fn a_plugin_is_tried_within_other_limits_than_the_default_ones() {
 }
 
 #[test]
+fn cases_hold_a_plugin_to_a_limit_of_fuel() {
+    let (plugin, cases) =
+        (shipped("enrich.wasm"), concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/enrich/cases.yaml"));
+    let test = |limit: &str| tidegate(&["plugin", "test", &plugin, "--cases", cases, "--limit", limit]);
+    let over = test("call_fuel=1000");
+    assert!(
+        !over.status.success() && said(&over).contains("faulted: took more fuel than call_fuel allows"),
+        "{over:?}"
+    );
+    let within = test("call_fuel=1000000");
+    assert!(within.status.success() && said(&within).contains("3 passed, 0 failed"), "{within:?}");
+}
+
+#[test]
 fn what_is_there_is_said_of_a_plugin() {
     let said = succeeds(&["plugin", "inspect", &shipped("scale.wasm")]);
     for part in
