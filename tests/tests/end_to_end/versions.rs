@@ -223,10 +223,14 @@ fn a_canary_that_traps_is_sent_away_and_a_good_one_takes_its_place_and_is_there_
     assert!(refused.contains("slower: NaN is no bound"), "{refused}");
 
     site.put("better.wat", &deadband(&[SECOND]));
-    let begun = site.gateway.plugin(&["canary", "p", "1", "better", "--records", "1000", "--slower", "1000"]).unwrap();
-    assert!(begun.contains("canary      deadband 2.0.0"), "{begun}");
-    let outcome = site.shows(1, "/beside/outcome", |outcome| !outcome.is_empty());
-    assert!(outcome.starts_with("took its place: deadband 2.0.0 after deadband 1.0.0"), "{outcome}");
+    site.put("worse.wat", &deadband(&[SECOND, TRAPS]));
+    let canary =
+        |name| site.gateway.plugin(&["canary", "p", "1", name, "--records", "1000", "--slower", "1000", "--wait"]);
+    let refused = canary("worse").unwrap_err();
+    assert!(refused.contains("sent away: "), "{refused}");
+    let told = canary("better").unwrap();
+    assert!(told.contains("canary      deadband 2.0.0"), "{told}");
+    assert!(told.contains("took its place: deadband 2.0.0 after deadband 1.0.0"), "{told}");
     let sent = devices.stop();
     assert_eq!((site.gateway.appended("readings"), site.gateway.lost("fault")), (sent, 0));
     site.gateway.stop();

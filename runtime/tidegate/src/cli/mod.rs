@@ -1,5 +1,6 @@
 //! What a person types.
 
+mod canary;
 mod check;
 mod client;
 mod operators;

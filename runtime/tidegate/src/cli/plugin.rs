@@ -6,8 +6,9 @@ mod limits;
 mod registry;
 mod trust;
 
+use super::canary::{self, CanaryArgs};
 use super::operators::{self, ReleaseArgs};
-use super::versions::{self, CanaryArgs, ShadowArgs, SwapArgs, VersionsArgs};
+use super::versions::{self, ShadowArgs, SwapArgs, VersionsArgs};
 use super::{exit, failed};
 use crate::author::{self, Cases, Counted, Inspected, Lang, LinesOptions, NewOptions, Verdict};
 use bench::BenchArgs;
@@ -143,7 +144,7 @@ pub fn plugin(command: PluginCommand) -> ExitCode {
         PluginCommand::Verify(args) => trust::verify(&args),
         PluginCommand::Swap(args) => return versions::swap(&args),
         PluginCommand::Shadow(args) => return versions::shadow(&args),
-        PluginCommand::Canary(args) => return versions::canary(&args),
+        PluginCommand::Canary(args) => return canary::canary(&args),
         PluginCommand::Versions(args) => return versions::versions(&args),
     };
     done.unwrap_or_else(|reason| failed(exit::PLUGIN, &reason))

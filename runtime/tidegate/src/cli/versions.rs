@@ -1,4 +1,4 @@
-//! `tidegate plugin swap`, `shadow`, `canary` and `versions`: other versions of a running gateway's plugins.
+//! `tidegate plugin swap`, `shadow` and `versions`: other versions of a running gateway's plugins.
 
 use super::client::Client;
 use super::operators::{Gateway, unknown};
@@ -38,31 +38,6 @@ pub struct ShadowArgs {
     /// It is stopped when it takes more than so many times the live one's nanoseconds a record
     #[arg(long, value_name = "TIMES", default_value_t = 100.0)]
     slower: f64,
-    #[command(flatten)]
-    gateway: Gateway,
-}
-
-/// What is to show that it may take an operator's place.
-#[derive(Debug, Args)]
-pub struct CanaryArgs {
-    /// The pipeline
-    pipeline: String,
-    /// Which of its operators, from 1
-    operator: usize,
-    /// The plugin: a name in plugins.dir, whose file takes the place of the operator's; left out: the operator's own file
-    name: Option<String>,
-    /// How many records it is tried on
-    #[arg(long, default_value_t = 10_000)]
-    records: u64,
-    /// The greatest share of results that may differ
-    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
-    differ: f64,
-    /// How many times the live one's nanoseconds a record it may take
-    #[arg(long, value_name = "TIMES", default_value_t = 2.0)]
-    slower: f64,
-    /// How many more records than the live one it may fault on
-    #[arg(long, default_value_t = 0)]
-    faults: u64,
     #[command(flatten)]
     gateway: Gateway,
 }
@@ -118,20 +93,6 @@ pub(super) fn shadow(args: &ShadowArgs) -> ExitCode {
     })
 }
 
-/// Begins a canary.
-pub(super) fn canary(args: &CanaryArgs) -> ExitCode {
-    told(&args.gateway, |client| {
-        let mut query = vec![
-            ("records", args.records.to_string()),
-            ("differ", args.differ.to_string()),
-            ("slower", args.slower.to_string()),
-            ("faults", args.faults.to_string()),
-        ];
-        query.extend(args.name.iter().map(|name| ("name", name.clone())));
-        Ok(page(&change(client, &args.pipeline, args.operator, "canary", &query)?))
-    })
-}
-
 /// Shows the versions that run.
 pub(super) fn versions(args: &VersionsArgs) -> ExitCode {
     told(&args.gateway, |client| {
@@ -172,7 +133,7 @@ fn told(gateway: &Gateway, ask: impl FnOnce(&Client) -> Result<String, String>) 
     }
 }
 
-fn change(
+pub(super) fn change(
     client: &Client,
     pipeline: &str,
     operator: usize,
@@ -185,7 +146,7 @@ fn change(
 }
 
 /// The operators of a pipeline, as the gateway shows them.
-fn operators(client: &Client, pipeline: &str) -> Result<Vec<Value>, String> {
+pub(super) fn operators(client: &Client, pipeline: &str) -> Result<Vec<Value>, String> {
     let status: Value = client.json(&["api", "v1", "status"], &[])?;
     match status["pipelines"][pipeline]["plugins"].as_array() {
         Some(plugins) => Ok(plugins.clone()),
@@ -203,7 +164,7 @@ fn only_operator(client: &Client, pipeline: &str) -> Result<usize, String> {
 }
 
 /// What is said of an operator's version.
-fn page(operator: &Value) -> String {
+pub(super) fn page(operator: &Value) -> String {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_string();
     let short = |value: &Value| word(value).chars().take(12).collect::<String>();
     let mut out = format!(

@@ -15,14 +15,16 @@ use tidegate_sandbox::Plugin;
 pub(super) struct Beside {
     shadow: Shadow,
     is_canary: bool,
-    /// What became of a canary.
-    outcome: Option<String>,
+    /// What became of a canary: it took the operator's place, or did not, and why.
+    outcome: Option<Result<String, String>>,
 }
 
 impl Beside {
     pub(super) fn status(&self) -> Value {
         let role = if self.is_canary { "canary" } else { "shadow" };
-        json!({ "role": role, "report": self.shadow.report(), "outcome": self.outcome })
+        let promoted = self.outcome.as_ref().map(Result::is_ok);
+        let outcome = self.outcome.as_ref().map(|outcome| outcome.as_ref().unwrap_or_else(|why| why));
+        json!({ "role": role, "report": self.shadow.report(), "outcome": outcome, "promoted": promoted })
     }
 }
 
@@ -176,7 +178,7 @@ impl Versions {
             operator.now().note = distrusted.map(|distrusted| distrusted.note(name));
         }
         if let Some(beside) = operator.now().beside.as_mut().filter(|_| is_there) {
-            beside.outcome = Some(outcome.clone().unwrap_or_else(|why| why));
+            beside.outcome = Some(outcome.clone());
         }
     }
 
