@@ -2,19 +2,26 @@
 //!
 //! What lies here is native code that will run unsandboxed, so it is only ever ours: the folder belongs to this user
 //! and nobody else may write to it; a file's name is a hash of the component, the engine's settings and our version;
-//! and the file begins with a checksum of itself. A file that fails any of this is compiled anew.
+//! and the file begins with a checksum of itself. A file that fails any of this is compiled anew. When a file was last used is
+//! its time of change; what is on its way lies in a temporary file that is locked meanwhile, so what a crash left can be told.
+
+mod tidy;
 
 use crate::EngineError;
+use crate::stats::CLOCK;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
+use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+use tidegate_record::Clock as _;
 
 /// First bytes of a compiled plugin: a name and the format's version.
 const MAGIC: &[u8; 8] = b"TGNATIV1";
+/// How many names are tried for a temporary file.
+const NAMES_MAX: usize = 8;
 /// Magic and SHA-256 of what follows.
 const HEADER_BYTES: usize = MAGIC.len() + 32;
 
@@ -25,17 +32,21 @@ pub(crate) struct Cache {
 }
 
 /// A file that is removed when dropped.
-pub(crate) struct Scratch(PathBuf);
+pub(crate) struct Scratch {
+    path: PathBuf,
+    /// Locked as long as it is needed.
+    file: File,
+}
 
 impl Scratch {
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -69,21 +80,25 @@ impl Cache {
 
     /// The native code of a component, where it was kept.
     pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let mut bytes = fs::read(self.file(key)).ok()?;
+        let mut file = File::open(self.file(key)).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
         let body = bytes.get(HEADER_BYTES..)?;
         let intact = bytes.starts_with(MAGIC) && bytes[MAGIC.len()..HEADER_BYTES] == Sha256::digest(body)[..];
         if !intact {
             tracing::warn!(file = %self.file(key).display(), "compiled plugin is damaged, compiling it again");
             return None;
         }
+        // Where that is not allowed it only goes sooner.
+        let _ = file.set_modified(UNIX_EPOCH + Duration::from_micros(CLOCK.wall().micros.max(0).unsigned_abs()));
         bytes.drain(..HEADER_BYTES);
         Some(bytes)
     }
 
     /// Keeps it, all or nothing.
     pub(crate) fn put(&self, key: &str, native: &[u8]) -> io::Result<()> {
-        let temporary = self.temporary("new");
-        let mut file = create(temporary.path())?;
+        let temporary = self.temporary("new")?;
+        let mut file = &temporary.file;
         file.write_all(MAGIC)?;
         file.write_all(&Sha256::digest(native))?;
         file.write_all(native)?;
@@ -91,21 +106,35 @@ impl Cache {
         fs::rename(temporary.path(), self.file(key))
     }
 
-    /// Files for a compiling child: its input, written, and the name of its output.
+    /// Files for a compiling child: its input, written, and its output, empty.
     pub(crate) fn scratch(&self, wasm: &[u8]) -> io::Result<(Scratch, Scratch)> {
-        let input = self.temporary("wasm");
-        create(input.path())?.write_all(wasm)?;
-        Ok((input, self.temporary("cwasm")))
+        let mut input = self.temporary("wasm")?;
+        input.file.write_all(wasm)?;
+        Ok((input, self.temporary("cwasm")?))
     }
 
     fn file(&self, key: &str) -> PathBuf {
         self.folder.join(format!("{key}.native"))
     }
 
-    fn temporary(&self, extension: &str) -> Scratch {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Scratch(self.folder.join(format!("tmp-{}-{count}.{extension}", std::process::id())))
+    /// A file nobody else has, whoever else compiles into this folder and whatever a crash left in it.
+    fn temporary(&self, extension: &str) -> io::Result<Scratch> {
+        let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+        for _ in 0..NAMES_MAX {
+            let number = RandomState::new().build_hasher().finish();
+            let path = self.folder.join(format!("{}{number:016x}.{extension}", tidy::TEMPORARY));
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            match made {
+                Ok(file) => {
+                    // Where files cannot be locked, nobody finds them unlocked either.
+                    let _ = file.try_lock();
+                    return Ok(Scratch { path, file });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
     }
 }
 
@@ -133,8 +162,4 @@ impl Hasher for Sha {
     fn finish(&self) -> u64 {
         0
     }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }

@@ -1,6 +1,6 @@
 //! The one WebAssembly engine of the process.
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::{EngineError, Limits, LoadError, LoadProblem, Plugin, Trust, compile, load, ticker};
 use metrics::counter;
 use std::path::{Path, PathBuf};
@@ -119,6 +119,12 @@ impl Engine {
         let bytes = load::read(file, limits).map_err(|problem| refused(file, problem))?;
         let plugin = self.load_bytes(file, &bytes, limits)?;
         Ok((plugin, bytes))
+    }
+
+    /// Lets go of compiled plugins but those of `running` and a few that were used last.
+    pub fn forget_all_but(&self, running: &[Arc<Plugin>]) {
+        let key = |plugin: &Arc<Plugin>| cache::key(plugin.hash(), &self.shared.wasmtime);
+        self.shared.cache.iter().for_each(|cache| cache.tidy(&running.iter().map(key).collect::<Vec<_>>()));
     }
 
     /// Loads a plugin from the bytes of such a file; `file` names it in errors.

@@ -12,6 +12,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+/// What names of files that are being written begin with.
+const PART: &str = "tmp-";
+
 /// The versions kept.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
@@ -75,16 +78,33 @@ impl Kept {
         done.map_err(|error| format!("it is not sure what a restart loads of {name}: {error}"))
     }
 
-    /// Lets go of all versions but these and those that are loaded instead of others.
-    pub(super) fn only(&self, running: &[String]) {
+    /// Lets go of notes on plugins that there are none of any more, and of all versions but these and those that are loaded
+    /// instead of others. Files that are not named as ours are not touched.
+    pub(super) fn only(&self, running: &[String], is_there: impl Fn(&str) -> bool) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         let stem = |file: &Path| file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
-        let of =
-            |extension: &'static str| files.iter().filter(move |file| file.extension() == Some(extension.as_ref()));
-        let instead: Vec<String> =
-            of("distrusted").filter_map(|file| Some(self.distrusted(&stem(file))?.good)).collect();
-        for file in of("plugin").filter(|file| !running.contains(&stem(file)) && !instead.contains(&stem(file))) {
+        let of = |extension: &'static str| {
+            let files = files.iter().filter(move |file| file.extension() == Some(extension.as_ref()));
+            files.map(|file| (stem(file), file))
+        };
+        let mut instead = Vec::new();
+        for (name, file) in of("distrusted") {
+            match self.distrusted(&name) {
+                Some(distrusted) if is_there(&name) => instead.push(distrusted.good),
+                Some(_) => drop(fs::remove_file(file)),
+                None => {}
+            }
+        }
+        let is_hash = |stem: &str| stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
+        for (version, file) in of("plugin").filter(|(stem, _)| is_hash(stem)) {
+            if !running.contains(&version) && !instead.contains(&version) {
+                let _ = fs::remove_file(file);
+            }
+        }
+        // Written by who is gone: what is being written is locked.
+        let parts = of("part").filter(|(stem, _)| stem.starts_with(PART));
+        for (_, file) in parts.filter(|(_, file)| fs::File::open(file).is_ok_and(|open| open.try_lock().is_ok())) {
             let _ = fs::remove_file(file);
         }
     }
@@ -101,7 +121,9 @@ impl Kept {
     /// All or nothing.
     fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
         // Only its owner may read and write it; several may be written at once.
-        let mut part = tempfile::NamedTempFile::new_in(&self.folder)?;
+        let mut part = tempfile::Builder::new().prefix(PART).suffix(".part").tempfile_in(&self.folder)?;
+        // Where files cannot be locked, nobody finds them unlocked either.
+        let _ = part.as_file().try_lock();
         part.write_all(bytes)?;
         part.as_file().sync_all()?;
         part.persist(file).map_err(|error| error.error)?;
@@ -113,18 +135,25 @@ impl Kept {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_distrusted_version_has_another_loaded_in_its_place_until_it_is_trusted_or_replaced() {
+    fn kept() -> (tempfile::TempDir, Kept, String, String) {
         let folder = tempfile::tempdir().unwrap();
         let kept = Kept { folder: folder.path().into() };
-        let distrusted = Distrusted { tried: "new".into(), good: "old".into() };
-        assert!(kept.distrust("p", &distrusted).is_err(), "there is nothing to load instead");
-        kept.keep("old", b"old bytes");
-        kept.keep("older", b"older bytes");
+        let (old, older) = ("01".repeat(32), "00".repeat(32));
+        kept.keep(&old, b"old bytes");
+        kept.keep(&older, b"older bytes");
+        (folder, kept, old, older)
+    }
+
+    #[test]
+    fn a_distrusted_version_has_another_kept_in_its_place_until_it_is_trusted() {
+        let (_folder, kept, old, older) = kept();
+        let nothing = Distrusted { tried: "new".into(), good: "02".repeat(32) };
+        assert!(kept.distrust("p", &nothing).is_err(), "there is nothing to load instead");
+        let distrusted = Distrusted { tried: "new".into(), good: old.clone() };
         kept.distrust("p", &distrusted).unwrap();
         assert_eq!((kept.distrusted("p"), kept.distrusted("q")), (Some(distrusted.clone()), None));
-        kept.only(&[]);
-        assert!(kept.version("old").exists() && !kept.version("older").exists());
+        kept.only(&[], |_| true);
+        assert!(kept.version(&old).exists() && !kept.version(&older).exists());
         kept.trust("p").unwrap();
         kept.trust("p").unwrap();
         assert_eq!(kept.distrusted("p"), None);
@@ -135,12 +164,26 @@ mod tests {
     }
 
     #[test]
+    fn a_note_on_a_plugin_that_is_gone_goes_with_its_version_and_what_is_not_ours_stays() {
+        let (folder, kept, old, older) = kept();
+        for (name, good) in [("there", &old), ("gone", &older)] {
+            kept.distrust(name, &Distrusted { tried: "new".into(), good: good.clone() }).unwrap();
+        }
+        let others = ["my.plugin", "my.distrusted", "draft.part"].map(|name| folder.path().join(name));
+        others.iter().for_each(|file| fs::write(file, "mine").unwrap());
+        let left = folder.path().join("tmp-AbC123.part");
+        fs::write(&left, "half").unwrap();
+        kept.only(&[], |name| name == "there");
+        assert_eq!((kept.distrusted("there").is_some(), kept.distrusted("gone")), (true, None));
+        assert!(kept.version(&old).exists() && !kept.version(&older).exists() && !left.exists());
+        assert!(others.iter().all(|file| file.exists()));
+    }
+
+    #[test]
     fn a_copy_that_was_damaged_is_made_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let kept = Kept { folder: folder.path().into() };
-        kept.keep("old", b"old bytes");
-        fs::write(kept.version("old"), b"old bxtes").unwrap();
-        kept.keep("old", b"old bytes");
-        assert_eq!(fs::read(kept.version("old")).unwrap(), b"old bytes");
+        let (_folder, kept, old, _) = kept();
+        fs::write(kept.version(&old), b"old bxtes").unwrap();
+        kept.keep(&old, b"old bytes");
+        assert_eq!(fs::read(kept.version(&old)).unwrap(), b"old bytes");
     }
 }

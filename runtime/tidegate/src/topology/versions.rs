@@ -31,6 +31,8 @@ struct Shared {
     engine: Engine,
     operators: Vec<Operator>,
     kept: Kept,
+    /// Held while what is kept changes, so that a version that is to run is not let go of.
+    keeping: Mutex<()>,
 }
 
 /// An operator of a running pipeline.
@@ -86,7 +88,7 @@ impl Versions {
                 });
             }
         }
-        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept }))
+        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept, keeping: Mutex::default() }))
     }
 
     /// The operators of a pipeline, for its status.
@@ -111,7 +113,7 @@ impl Versions {
     pub(super) async fn look_after(self, drain: CancellationToken) {
         let versions = self.clone();
         let tidy = move || {
-            versions.keep_only_running();
+            versions.tidy();
             Ok(())
         };
         drop(aside(tidy).await);
@@ -136,10 +138,28 @@ impl Versions {
         load::from_folder(config, engine, &named, &recipe.options.limits)
     }
 
-    /// Lets go of kept versions that no start may need.
-    fn keep_only_running(&self) {
-        let running = |operator: &Operator| operator.now().plugin.sha256();
-        self.0.kept.only(&self.0.operators.iter().map(running).collect::<Vec<_>>());
+    /// Lets go of what neither runs nor a start may need: kept versions, and compiled plugins but those used last. A note on a
+    /// file stays as long as the file, configured or not.
+    fn tidy(&self) {
+        let Shared { config, engine, operators, kept, keeping } = &*self.0;
+        let _keeping = keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let running: Vec<Arc<Plugin>> = operators.iter().map(|operator| operator.now().plugin.clone()).collect();
+        let is_there = |name: &str| {
+            load::file(config, name).exists() || operators.iter().any(|operator| operator.configured.plugin == name)
+        };
+        kept.only(&running.iter().map(|plugin| plugin.sha256()).collect::<Vec<_>>(), is_there);
+        engine.forget_all_but(&running);
+    }
+
+    /// A version runs from now on, and is kept.
+    fn runs(&self, at: usize, next: Arc<Plugin>, bytes: &[u8]) {
+        let Shared { operators, kept, keeping, .. } = &*self.0;
+        let keeping = keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.keep(&next.sha256(), bytes);
+        let mut now = operators[at].now();
+        (now.plugin, now.note) = (next, None);
+        drop((now, keeping));
+        self.tidy();
     }
 
     /// What the operator's file holds takes the place of what runs.
@@ -172,9 +192,7 @@ impl Versions {
                 });
                 return swapped;
             };
-            kept.keep(&next.sha256(), &bytes);
-            let mut now = operator.now();
-            (now.plugin, now.note) = (next, None);
+            versions.runs(at, next, &bytes);
             Ok(swapped)
         };
         let swapped = aside(swap).await;
