@@ -92,6 +92,10 @@ mod tests {
         let tested = include_str!("../componentize-py.txt");
         let go = include_str!("../../runtime/tidegate/src/author/templates/go/go.mod.txt");
         assert!(go.ends_with(&format!("go 1.{}\n", super::GO_MINOR)), "{go}");
+        let build = include_str!("../../runtime/tidegate/src/author/build/go.rs");
+        assert!(build.contains(&format!("least: Some((1, {}))", super::GO_MINOR)), "{build}");
+        let build = include_str!("../../runtime/tidegate/src/author/build/script.rs");
+        assert!(build.contains(&format!("least: Some(({}, 0))", super::NODE_MAJOR)), "{build}");
         assert!(template.starts_with("componentize-py==") && tested.starts_with(template.trim()), "{template}");
     }
 }

@@ -40,6 +40,12 @@ fn a_reading_gets_what_the_table_has_of_its_device() {
 
     fs::write(&table, SITES).expect("written");
     gateway.start_ready();
+    let (_, form) = gateway.get("/api/v1/plugins/enrich");
+    let form: Value = serde_json::from_str(&form).expect("JSON");
+    assert_eq!((&form["kind"], &form["imports"][0]), (&"transform".into(), &"lookup".into()), "{form}");
+    assert_eq!(form["params"]["properties"]["table"]["type"], "string", "{form}");
+    assert_eq!(form["operators"], serde_json::json!([{ "pipeline": "placed", "operator": 1 }]), "{form}");
+
     let mut devices = Publisher::to(mosquitto.addr(), "devices");
     for (seq, device) in ["d1", "d2", "d9", "d1"].into_iter().enumerate() {
         devices.publish(&format!("sensors/{device}"), reading(device, this_minute(), 20.5, seq as i64));

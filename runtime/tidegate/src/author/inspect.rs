@@ -1,7 +1,7 @@
 //! What a plugin is, for a person about to use it.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tidegate_record::{Field, Scalar};
 use tidegate_sandbox::{Limits, Plugin};
@@ -93,6 +93,25 @@ pub fn inspect(file: &Path, limits: &Limits) -> Result<Inspected, String> {
         params: params(&about.params),
         reads: reads(&about.params),
         emits: fields(&about.params, "emits"),
+    })
+}
+
+/// What a page draws a form for a plugin of: what it is, and as `params` the JSON Schema of its parameters, with its fields
+/// as `x-fields`.
+pub fn form(plugin: &Plugin) -> Value {
+    let about = plugin.about();
+    let schema: Value = serde_json::from_str(&about.params).unwrap_or_default();
+    let imports: Vec<&str> = plugin.imports().iter().map(|grant| grant.word()).collect();
+    json!({
+        "name": about.name,
+        "version": about.version,
+        "summary": about.summary,
+        "kind": plugin.kind().word(),
+        "contract": tidegate_sandbox::PACKAGE,
+        "state": plugin.has_state(),
+        "imports": imports,
+        "sha256": plugin.sha256(),
+        "params": schema,
     })
 }
 

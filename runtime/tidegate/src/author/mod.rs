@@ -20,7 +20,7 @@ pub use bench::{BenchOptions, Measured, bench};
 pub use build::{Built, build};
 pub use cases::{Case, Cases};
 pub use help::explained;
-pub use inspect::{FieldSaid, Inspected, Parameter, inspect, read_fields};
+pub use inspect::{FieldSaid, Inspected, Parameter, form, inspect, read_fields};
 pub use lang::Lang;
 pub use lines::{Counted, LinesOptions, lines};
 pub use new::{NewOptions, new};

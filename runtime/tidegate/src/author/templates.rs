@@ -35,6 +35,8 @@ pub fn files(lang: Lang, kind: Kind) -> Option<Vec<File>> {
         Lang::Js => vec![
             ("plugin.js", by_kind!(kind, "js/", ".js": filter detect aggregate)?.into()),
             ("tidegate.js", include_str!("templates/js/tidegate.js").into()),
+            ("contract.d.ts", include_str!("templates/js/contract.d.ts").into()),
+            ("jsconfig.json", include_str!("templates/js/jsconfig.json").into()),
             ("package.json", include_str!("templates/js/package.json").into()),
             (".gitignore", "node_modules\n".into()),
         ],
@@ -84,4 +86,37 @@ fn world(kind: Kind) -> String {
         "package my:plugin;\n\n/// What the plugin exports, and what it imports: `include tidegate:plugin/logging@1.0.0;` \
          would be the log.\nworld plugin {{\n  include tidegate:plugin/{kind}-plugin@1.0.0;\n}}\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wit_parser::{Resolve, TypeDefKind};
+
+    /// The types of JavaScript name all that the contract has; it is closed, so they stay as they are.
+    #[test]
+    fn what_an_editor_completes_is_the_contract() {
+        let types = include_str!("templates/js/contract.d.ts");
+        let mut resolve = Resolve::default();
+        resolve.push_str("tidegate.wit", CONTRACT).unwrap();
+        let mut names: Vec<(String, String)> = Vec::new();
+        for (_, interface) in &resolve.interfaces {
+            let of = interface.name.clone().unwrap_or_default();
+            names.extend(interface.functions.keys().map(|name| (of.clone(), format!("{name}("))));
+            for id in interface.types.values() {
+                let fields: Vec<String> = match &resolve.types[*id].kind {
+                    TypeDefKind::Record(record) => record.fields.iter().map(|f| format!("{}: ", f.name)).collect(),
+                    TypeDefKind::Variant(variant) => {
+                        variant.cases.iter().map(|c| format!("tag: \"{}\"", c.name)).collect()
+                    }
+                    TypeDefKind::Enum(cases) => cases.cases.iter().map(|c| format!("\"{}\"", c.name)).collect(),
+                    _ => Vec::new(),
+                };
+                names.extend(fields.into_iter().map(|field| (of.clone(), field)));
+            }
+        }
+        assert!(names.len() > 60, "{names:?}");
+        let missing: Vec<_> = names.iter().filter(|(_, name)| !types.contains(name.as_str())).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

@@ -43,6 +43,10 @@ pub trait View: Send + Sync + 'static {
     fn status(&self) -> serde_json::Value;
     /// The streams, for taps.
     fn store(&self) -> Arc<dyn Store>;
+    /// The plugins of the operators by name, each with its parameters as JSON Schema and its fields.
+    fn plugins(&self) -> serde_json::Value {
+        json!({})
+    }
     /// A pipeline, by its name.
     fn pipeline(&self, name: &str) -> Option<tidegate_pipeline::Handle>;
     /// A sink, by its name.
@@ -87,6 +91,8 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/status", get(probes::status))
         .route("/api/v1/ledger", get(shown::ledger))
         .route("/api/v1/pipelines", get(shown::pipelines))
+        .route("/api/v1/plugins", get(shown::plugins))
+        .route("/api/v1/plugins/{name}", get(shown::plugin))
         .route("/api/v1/streams", get(shown::all))
         .route("/api/v1/streams/{name}/blocks", get(packs::blocks))
         .route("/api/v1/streams/{name}/tap", get(tap::tap))

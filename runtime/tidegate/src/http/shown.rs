@@ -2,7 +2,7 @@
 
 use super::{Shared, refusal};
 use crate::ndjson;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Json, Response};
 use serde_json::{Value, json};
@@ -22,6 +22,24 @@ pub(super) async fn all(State(shared): State<Shared>) -> Response {
 /// `GET /api/v1/pipelines`: every pipeline's status, and what each of its operators costs.
 pub(super) async fn pipelines(State(shared): State<Shared>) -> Response {
     Json(shared.view.status()["pipelines"].take()).into_response()
+}
+
+/// `GET /api/v1/plugins`: the plugins of the operators by name, each with what a form for it is drawn from.
+pub(super) async fn plugins(State(shared): State<Shared>) -> Response {
+    Json(shared.view.plugins()).into_response()
+}
+
+/// `GET /api/v1/plugins/NAME`: one of them.
+pub(super) async fn plugin(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    let mut plugins = shared.view.plugins();
+    match plugins.get_mut(&name) {
+        Some(plugin) => Json(plugin.take()).into_response(),
+        None => {
+            let known: Vec<&String> = plugins.as_object().into_iter().flat_map(|plugins| plugins.keys()).collect();
+            let reason = format!("no operator has a plugin {name:?}; there are {known:?}");
+            refusal(StatusCode::NOT_FOUND, reason)
+        }
+    }
 }
 
 fn listing(store: &dyn Store) -> Listing {

@@ -4,6 +4,7 @@
 //! compiled and configured beside the running one, on a thread of its own.
 
 mod beside;
+mod forms;
 mod watch;
 
 use super::PIPELINE_STACK_BYTES;

@@ -77,6 +77,10 @@ impl http::View for View {
         Some(Arc::new(versions))
     }
 
+    fn plugins(&self) -> Value {
+        self.versions.as_ref().map_or_else(|| json!({}), Versions::forms)
+    }
+
     fn pipeline(&self, name: &str) -> Option<tidegate_pipeline::Handle> {
         self.pipelines.iter().find(|(known, _)| known == name).map(|(_, handle)| handle.clone())
     }

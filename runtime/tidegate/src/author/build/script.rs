@@ -2,7 +2,7 @@
 //!
 //! Both tools make components that import nothing: what the interpreters want of WASI is stubbed inside, and traps.
 
-use super::{read, tool, tool::Tool, world};
+use super::{read, tool::Tool, world};
 use crate::author::Lang;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,11 +10,23 @@ use std::path::Path;
 const COMPONENTIZE_QJS: Tool = Tool {
     name: "componentize-qjs",
     beside: Some("node_modules/.bin"),
+    ask: &[],
+    least: None,
     remedy: "in the plugin's folder, npm install --ignore-scripts brings it (Node.js 18 or later)",
+};
+/// What runs it.
+const NODE: Tool = Tool {
+    name: "node",
+    beside: None,
+    ask: &["--version"],
+    least: Some((18, 0)),
+    remedy: "install Node.js 18 or later (https://nodejs.org; Debian: apt-get install nodejs npm), first on the PATH",
 };
 const COMPONENTIZE_PY: Tool = Tool {
     name: "componentize-py",
     beside: Some(".venv/bin"),
+    ask: &["--version"],
+    least: Some((0, 25)),
     remedy: "in the plugin's folder, python3 -m venv .venv && .venv/bin/pip install -r requirements.txt brings it",
 };
 
@@ -22,6 +34,7 @@ const COMPONENTIZE_PY: Tool = Tool {
 pub fn javascript(folder: &Path) -> Result<Vec<u8>, String> {
     let (wit, world, script) = (world::FOLDER, world::NAME, Lang::Js.mark());
     let arguments = ["--stub-wasi", "--sync", "--wit", wit, "--world", world, "--js", script, "--output"];
+    NODE.command(folder)?;
     made_by(&COMPONENTIZE_QJS, folder, &arguments)
 }
 
@@ -37,6 +50,6 @@ fn made_by(tool: &Tool, folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, St
     let work = tempfile::tempdir().map_err(|error| format!("a folder for the build: {error}"))?;
     let component = work.path().join("plugin.wasm");
     let arguments = arguments.iter().map(OsStr::new).chain([component.as_os_str()]);
-    tool::run(tool.command(folder)?.args(arguments))?;
+    tool.run(tool.command(folder)?.args(arguments))?;
     read(&component)
 }

@@ -59,6 +59,10 @@ impl View for Shown {
         json!({ "gateway": "plant-7", "streams": 1, "pipelines": { "p": { "operators": [] } } })
     }
 
+    fn plugins(&self) -> Value {
+        json!({ "warm": { "kind": "filter", "params": { "type": "object" } } })
+    }
+
     fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
     }

@@ -57,3 +57,14 @@ async fn pipelines_are_told_by_name() {
     let served = served(Limits::default()).await;
     assert_eq!(served.get("/api/v1/pipelines").await.json(), json!({ "p": { "operators": [] } }));
 }
+
+#[tokio::test]
+async fn plugins_are_told_by_name() {
+    let served = served(Limits::default()).await;
+    let warm = json!({ "kind": "filter", "params": { "type": "object" } });
+    assert_eq!(served.get("/api/v1/plugins").await.json(), json!({ "warm": warm }));
+    assert_eq!(served.get("/api/v1/plugins/warm").await.json(), warm);
+    let other = served.get("/api/v1/plugins/cold").await;
+    let reason = "no operator has a plugin \"cold\"; there are [\"warm\"]";
+    assert_eq!((other.status, other.json()), (404, json!({ "error": reason })));
+}

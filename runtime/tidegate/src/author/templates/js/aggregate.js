@@ -1,10 +1,11 @@
 // Count, mean, least and greatest reading of a window. Begin with this and make it yours.
-import { nulls, readParams, schema, Slots, wantField } from "./tidegate.js";
+import { floats, nulls, readParams, schema, Slots, wantField } from "./tidegate.js";
 
 // The field that is read: only what is read crosses into the sandbox. A record in which it is null is set aside.
 const FIELD = "temp";
 
 // What comes out of a window; the gateway adds its device, start and end.
+/** @type {Tidegate.Field[]} */
 const EMITS = [
   { name: "count", scalar: "integer", unit: "" },
   { name: "mean", scalar: "float", unit: "Cel" },
@@ -13,8 +14,10 @@ const EMITS = [
 ];
 
 // What is remembered of each window; the gateway keeps it over restarts.
+/** @typedef {Record<"count" | "sum" | "least" | "greatest", number>} Seen */
 const windows = new Slots(["count", "sum", "least", "greatest"]);
 
+/** @type {Tidegate.Plugin} */
 export const plugin = {
   describe: () => ({
     name: "@name@",
@@ -24,6 +27,7 @@ export const plugin = {
   }),
 
   configure(text, fields) {
+    /** @type {Tidegate.Issue[]} */
     const issues = [];
     readParams(text, {}, issues);
     wantField(fields, FIELD, "float", issues);
@@ -34,12 +38,13 @@ export const plugin = {
 
 export const state = windows.state();
 
+/** @type {Tidegate.Aggregate} */
 export const aggregate = {
   // Takes in records. NaN is nothing.
   update(batch) {
     const [column] = batch.columns;
-    const { slots } = batch;
-    const temps = column.values.val;
+    const { slots = [] } = batch;
+    const temps = floats(column);
     for (let row = 0; row < batch.rows; row++) {
       const temp = temps[row];
       if ((column.valid && !column.valid[row]) || Number.isNaN(temp)) continue;
@@ -60,17 +65,25 @@ export const aggregate = {
   finish({ slots }) {
     const seen = [...slots].map((slot) => windows.at(slot));
     const valid = Uint8Array.from(seen, ({ count }) => (count > 0 ? 1 : 0));
-    const floats = (value) => ({ values: { tag: "floats", val: seen.map(value) }, valid });
+    /** @type {(value: (seen: Seen) => number) => Tidegate.Column} */
+    const known = (value) => ({ values: { tag: "floats", val: seen.map(value) }, valid });
     return [
       // componentize-qjs takes and gives 64-bit integers as numbers, exact up to 2^53.
       { values: { tag: "integers", val: seen.map(({ count }) => count) }, valid: undefined },
-      floats(({ count, sum }) => (count > 0 ? sum / count : 0)),
-      floats(({ least }) => least),
-      floats(({ greatest }) => greatest),
+      known(({ count, sum }) => (count > 0 ? sum / count : 0)),
+      known(({ least }) => least),
+      known(({ greatest }) => greatest),
     ];
   },
 };
 
+/**
+ * @param {Seen} seen
+ * @param {number} count
+ * @param {number} sum
+ * @param {number} least
+ * @param {number} greatest
+ */
 function takeIn(seen, count, sum, least, greatest) {
   if (seen.count === 0 || least < seen.least) seen.least = least;
   if (seen.count === 0 || greatest > seen.greatest) seen.greatest = greatest;

@@ -1,13 +1,15 @@
 // Finds readings far from what their device told of late. Begin with this and make it yours.
-import { nulls, readParams, schema, Slots, wantField } from "./tidegate.js";
+import { floats, nulls, readParams, schema, Slots, wantField } from "./tidegate.js";
 
 // The field that is read: only what is read crosses into the sandbox. A record in which it is null is set aside.
 const FIELD = "temp";
 
 // What the configuration may set.
+/** @type {Record<"threshold", import("./tidegate.js").Property>} */
 const PARAMS = {
   threshold: { type: "number", default: 4, description: "So many deviations from the recent mean are unusual" },
 };
+/** @type {Record<keyof typeof PARAMS, number>} */
 let params;
 
 // The weight of the newest reading, how many come before anything is unusual, the least deviation taken for real.
@@ -16,8 +18,10 @@ const WARMUP = 10;
 const LEAST_DEVIATION = 0.001;
 
 // What is remembered of each device; the gateway keeps it over restarts.
+/** @typedef {Record<"seen" | "mean" | "variance", number>} Recent */
 const devices = new Slots(["seen", "mean", "variance"]);
 
+/** @type {Tidegate.Plugin} */
 export const plugin = {
   describe: () => ({
     name: "@name@",
@@ -27,6 +31,7 @@ export const plugin = {
   }),
 
   configure(text, fields) {
+    /** @type {Tidegate.Issue[]} */
     const issues = [];
     params = readParams(text, PARAMS, issues);
     wantField(fields, FIELD, "float", issues);
@@ -37,11 +42,13 @@ export const plugin = {
 
 export const state = devices.state();
 
+/** @type {Tidegate.Detect} */
 export const detect = {
   score(batch) {
     const [column] = batch.columns;
-    const { slots } = batch;
-    const temps = column.values.val;
+    const { slots = [] } = batch;
+    const temps = floats(column);
+    /** @type {Tidegate.Finding[]} */
     const findings = [];
     for (let row = 0; row < batch.rows; row++) {
       if (column.valid && !column.valid[row]) continue;
@@ -52,7 +59,12 @@ export const detect = {
   },
 };
 
-// Takes in a reading; gives what is unusual about it: a score, a severity (0 to 100), a reason.
+/**
+ * Takes in a reading; gives what is unusual about it: a score, a severity (0 to 100), a reason.
+ *
+ * @param {number} temp
+ * @param {Recent} recent
+ */
 function lookAt(temp, recent) {
   if (!Number.isFinite(temp)) return undefined;
   const { threshold } = params;
@@ -71,7 +83,12 @@ function lookAt(temp, recent) {
   return { score, severity, reason: `${FIELD} is ${side} what the device told of late` };
 }
 
-// Exponentially weighted; the first readings weigh alike, so that the first of all does not linger.
+/**
+ * Exponentially weighted; the first readings weigh alike, so that the first of all does not linger.
+ *
+ * @param {number} temp
+ * @param {Recent} recent
+ */
 function takeIn(temp, recent) {
   const first = 1 / (recent.seen + 1);
   const alpha = first > ALPHA ? first : ALPHA;

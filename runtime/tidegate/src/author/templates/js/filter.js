@@ -1,16 +1,19 @@
 // Keeps warm readings. Begin with this and make it yours.
-import { nulls, readParams, schema, wantField } from "./tidegate.js";
+import { floats, nulls, readParams, schema, wantField } from "./tidegate.js";
 
 // The field that is read: only what is read crosses into the sandbox. A record in which it is null is set aside.
 const FIELD = "temp";
 
 // What the configuration may set.
+/** @type {Record<"above" | "below", import("./tidegate.js").Property>} */
 const PARAMS = {
   above: { type: "number", default: 20, description: "Readings above this are kept" },
   below: { type: "number", description: "And below this, where it is given" },
 };
+/** @type {Record<keyof typeof PARAMS, number>} */
 let params;
 
+/** @type {Tidegate.Plugin} */
 export const plugin = {
   describe: () => ({
     name: "@name@",
@@ -20,6 +23,7 @@ export const plugin = {
   }),
 
   configure(text, fields) {
+    /** @type {Tidegate.Issue[]} */
     const issues = [];
     params = readParams(text, PARAMS, issues);
     wantField(fields, FIELD, "float", issues);
@@ -28,11 +32,12 @@ export const plugin = {
   },
 };
 
+/** @type {Tidegate.Filter} */
 export const filter = {
   keep(batch) {
     const [column] = batch.columns;
     const { above, below } = params;
-    const temps = column.values.val;
+    const temps = floats(column);
     const keep = new Uint8Array(batch.rows);
     for (let row = 0; row < batch.rows; row++) {
       const temp = temps[row];
