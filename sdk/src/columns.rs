@@ -19,20 +19,38 @@ pub fn mask(values: &[f64], mut keep: impl FnMut(f64) -> bool) -> Vec<u8> {
     mask
 }
 
-/// Calls `each` with the slot and the value of every row, in order.
+/// Calls `each` with the number, the slot and the value of every row, in order.
 ///
 /// Four rows a turn, for the same reason as in [`mask`].
 #[inline(always)]
-pub fn rows(slots: &[u32], values: &[f64], mut each: impl FnMut(u32, f64)) {
+pub fn rows(slots: &[u32], values: &[f64], mut each: impl FnMut(usize, u32, f64)) {
     let (slots, slots_left) = slots.as_chunks::<4>();
     let (values, values_left) = values.as_chunks::<4>();
+    let mut row = 0;
     for (slots, values) in slots.iter().zip(values) {
-        each(slots[0], values[0]);
-        each(slots[1], values[1]);
-        each(slots[2], values[2]);
-        each(slots[3], values[3]);
+        each(row, slots[0], values[0]);
+        each(row + 1, slots[1], values[1]);
+        each(row + 2, slots[2], values[2]);
+        each(row + 3, slots[3], values[3]);
+        row += 4;
     }
-    slots_left.iter().zip(values_left).for_each(|(&slot, &value)| each(slot, value));
+    for (&slot, &value) in slots_left.iter().zip(values_left) {
+        each(row, slot, value);
+        row += 1;
+    }
+}
+
+/// One more than the highest slot, 0 where there is none: so much room a batch needs.
+///
+/// Four slots a turn, none of which waits for another.
+pub fn slots_end(slots: &[u32]) -> usize {
+    let (fours, left) = slots.as_chunks::<4>();
+    let [mut a, mut b, mut c, mut d] = [0; 4];
+    for &[first, second, third, fourth] in fours {
+        (a, b, c, d) = (a.max(first), b.max(second), c.max(third), d.max(fourth));
+    }
+    let most = left.iter().fold(a.max(b).max(c.max(d)), |most, &slot| most.max(slot));
+    if slots.is_empty() { 0 } else { most as usize + 1 }
 }
 
 impl Column {
@@ -150,8 +168,19 @@ mod tests {
             let slots: Vec<u32> = (0..len).collect();
             let values: Vec<f64> = slots.iter().map(|&slot| f64::from(slot) / 2.0).collect();
             let mut seen = Vec::new();
-            rows(&slots, &values, |slot, value| seen.push((slot, value)));
-            assert_eq!(seen, slots.iter().copied().zip(values).collect::<Vec<_>>());
+            rows(&slots, &values, |row, slot, value| seen.push((row, slot, value)));
+            assert_eq!(seen, (0..).zip(slots).zip(values).map(|((row, slot), v)| (row, slot, v)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_end_of_slots_is_one_more_than_the_highest_wherever_it_stands() {
+        assert_eq!((slots_end(&[]), slots_end(&[0]), slots_end(&[u32::MAX])), (0, 1, 1 << 32));
+        for len in 1..13 {
+            for highest in 0..len {
+                let slots: Vec<u32> = (0..len).map(|at| if at == highest { 40 } else { at }).collect();
+                assert_eq!(slots_end(&slots), 41, "{slots:?}");
+            }
         }
     }
 

@@ -229,9 +229,13 @@ pub mod glue {
         let mut states = Blobs { offsets: Vec::with_capacity(slots.len() + 1), data: Vec::new() };
         states.offsets.push(0);
         with(held, |plugin| {
-            for &slot in slots {
+            for (at, &slot) in slots.iter().enumerate() {
                 plugin.save(slot, &mut states.data);
                 states.offsets.push(states.data.len() as u32);
+                if at == 0 {
+                    // States are mostly of one size.
+                    states.data.reserve(states.data.len() * (slots.len() - 1));
+                }
             }
         });
         states

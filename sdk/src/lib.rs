@@ -213,7 +213,7 @@ mod slots;
 pub mod testing;
 
 pub use bindings::types::{Batch, Blobs, Column, Fault, Field, Scalar, Table, Values};
-pub use columns::{mask, rows};
+pub use columns::{mask, rows, slots_end};
 pub use detect::Finding;
 pub use emit::{Emits, Value};
 pub use functions::Frame;

@@ -1,6 +1,7 @@
 //! State by slot: a dense vector of plain structs.
 
-use crate::State;
+use crate::{State, slots_end};
+use postcard::ser_flavors::Flavor;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A state for each slot, by the dense numbers the host gives.
@@ -18,7 +19,7 @@ impl<S> Default for Slots<S> {
 impl<S: Default> Slots<S> {
     /// Makes room for the slots of a batch, so that [`Slots::at`] only looks.
     pub fn reserve(&mut self, slots: &[u32]) {
-        let end = slots.iter().fold(0, |end, &slot| end.max(slot as usize + 1));
+        let end = slots_end(slots);
         if end > self.states.len() {
             self.states.resize_with(end, || None);
         }
@@ -78,12 +79,35 @@ impl<S: Default + Serialize + DeserializeOwned> State for Slots<S> {
 /// Appends a state with postcard. A state without bytes (a unit) becomes one, since no bytes mean "never touched".
 pub fn write_state<S: Serialize>(state: &S, out: &mut Vec<u8>) {
     let before = out.len();
-    match postcard::to_extend(state, std::mem::take(out)) {
-        Ok(written) => *out = written,
-        Err(error) => unreachable!("plain structs serialize: {error}"),
+    if let Err(error) = postcard::serialize_with_flavor(state, Onto(out)) {
+        unreachable!("plain structs serialize: {error}");
     }
     if out.len() == before {
         out.push(0);
+    }
+}
+
+/// The end of a vector. Postcard's own flavor extends it byte by byte; this way a number is one store, and the states of a
+/// thousand slots are saved often.
+struct Onto<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Onto<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 

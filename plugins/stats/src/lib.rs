@@ -8,8 +8,8 @@ mod moments;
 
 pub use moments::Moments;
 use moments::Welford;
-use tidegate::rows;
 use tidegate::{Aggregate, Batch, Column, Fault, Field, Issue, Params, Plan, Plugin, Scalar, State, Window};
+use tidegate::{rows, slots_end};
 
 /// Which fields.
 #[derive(Params)]
@@ -82,7 +82,7 @@ impl Stats {
 impl Aggregate for Stats {
     fn update(&mut self, batch: &Batch, _: &mut Vec<Fault>) {
         let slots = batch.slots.as_deref().unwrap_or_default();
-        self.reserve(slots.iter().fold(0, |end, &slot| end.max(slot as usize + 1)));
+        self.reserve(slots_end(slots));
         let mut without = Some(&mut self.without[..]);
         for (all, column) in self.fields.iter_mut().zip(&batch.columns) {
             let (values, mut without) = (column.numbers().unwrap_or_default(), without.take());
@@ -92,7 +92,7 @@ impl Aggregate for Stats {
                 }
             };
             match &column.valid {
-                None => rows(slots, &values, |slot, value| {
+                None => rows(slots, &values, |_, slot, value| {
                     if !all[slot as usize].add(value) {
                         missed(slot);
                     }

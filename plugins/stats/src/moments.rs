@@ -68,8 +68,13 @@ impl Moments {
         let difference = value - self.first;
         self.sum += difference;
         self.squares += difference * difference;
-        self.min = if value < self.min { value } else { self.min };
-        self.max = if value > self.max { value } else { self.max };
+        // Seldom so: a branch that is foreseen costs less than a store.
+        if value < self.min {
+            self.min = value;
+        }
+        if value > self.max {
+            self.max = value;
+        }
         self.last = value;
         true
     }

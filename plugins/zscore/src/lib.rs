@@ -4,7 +4,7 @@
 //! threshold: one spike does not blind the detector, and a lasting change of level is learned after a while.
 
 use serde::{Deserialize, Serialize};
-use tidegate::{Batch, Detect, Fault, Field, Finding, Issue, Params, Plan, Plugin, Scalar, Slots, State};
+use tidegate::{Batch, Detect, Fault, Field, Finding, Issue, Params, Plan, Plugin, Scalar, Slots, State, rows};
 
 /// What is unusual.
 #[derive(Debug, Clone, Params)]
@@ -36,6 +36,8 @@ pub struct Recent {
 /// The detector.
 pub struct Zscore {
     options: Options,
+    /// From so many values on, the first ones weigh no more than the others.
+    settled: f64,
     devices: Slots<Recent>,
 }
 
@@ -60,7 +62,9 @@ impl Plugin for Zscore {
             return Err(issues);
         }
         let plan = Plan { reads: vec![options.field.clone()], slots: true, ..Plan::default() };
-        Ok((Zscore { options, devices: Slots::default() }, plan))
+        // One more than it takes: however a division rounds.
+        let settled = 1.0 / options.alpha + 1.0;
+        Ok((Zscore { options, settled, devices: Slots::default() }, plan))
     }
 }
 
@@ -69,20 +73,21 @@ impl Detect for Zscore {
         let slots = batch.slots.as_deref().unwrap_or_default();
         let column = &batch.columns[0];
         let values = column.numbers().unwrap_or_default();
-        self.devices.reserve(slots);
-        for (row, (&slot, &value)) in slots.iter().zip(&*values).enumerate() {
+        let Zscore { options, settled, devices } = self;
+        devices.reserve(slots);
+        rows(slots, &values, |row, slot, value| {
             if !column.is_valid(row) || !value.is_finite() {
-                continue;
+                return;
             }
-            let recent = self.devices.at(slot);
-            let score = recent.score(value, &self.options);
-            if score.abs() >= self.options.threshold && recent.seen >= self.options.warmup {
-                found.push((row as u32, self.options.finding(score, value, recent.mean)));
-                recent.take_in(recent.at(self.options.threshold.copysign(score), &self.options), &self.options);
-            } else {
-                recent.take_in(value, &self.options);
+            let recent = devices.at(slot);
+            let score = recent.score(value, options);
+            let mut take_in = value;
+            if score.abs() >= options.threshold && recent.seen >= options.warmup {
+                found.push((row as u32, options.finding(score, value, recent.mean)));
+                take_in = recent.at(options.threshold.copysign(score), options);
             }
-        }
+            recent.take_in(take_in, options.alpha, *settled);
+        });
         None
     }
 }
@@ -101,9 +106,10 @@ impl Recent {
         self.mean + score * self.deviation(options)
     }
 
-    fn take_in(&mut self, value: f64, options: &Options) {
+    fn take_in(&mut self, value: f64, alpha: f64, settled: f64) {
         // The first values weigh alike, so that the first of all does not linger.
-        let alpha = options.alpha.max(1.0 / (f64::from(self.seen) + 1.0));
+        let seen = f64::from(self.seen);
+        let alpha = if seen > settled { alpha } else { alpha.max(1.0 / (seen + 1.0)) };
         let delta = value - self.mean;
         self.mean += alpha * delta;
         self.variance = (1.0 - alpha) * (self.variance + alpha * delta * delta);

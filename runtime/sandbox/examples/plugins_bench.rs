@@ -1,7 +1,7 @@
 //! What the sandbox costs: each shipped plugin through a [`Runner`] with the production limits on, against the very
 //! same operator run natively on the same columns.
 //!
-//! `cargo xtask plugins && cargo run --release -p tidegate-sandbox --example plugins_bench -- out.json [plugin]`
+//! `cargo xtask plugins && cargo run --release -p tidegate-sandbox --example plugins_bench -- out.json [plugin [records a batch]]`
 //!
 //! The two sides take turns, batch for batch, in one run, so that a machine that slows down slows both; what is told is
 //! the median. Both sides of the filter gather the rows kept. The runner's journal, its saves and its checks of
@@ -41,13 +41,16 @@ struct Pair {
 
 fn main() {
     let mut all = serde_json::Map::new();
-    let only = std::env::args().nth(2);
+    let (only, only_rows) = (std::env::args().nth(2), std::env::args().nth(3));
     for (name, measure) in [("threshold", threshold as fn(&[Pair]) -> Value), ("stats", stats), ("zscore", zscore)] {
         if only.as_ref().is_some_and(|only| only != name) {
             continue;
         }
         let mut sizes = serde_json::Map::new();
         for rows in SIZES {
+            if only_rows.as_ref().is_some_and(|only| *only != rows.to_string()) {
+                continue;
+            }
             let pairs: Vec<Pair> = (0..BATCHES).map(|at| pair(rows, at * rows)).collect();
             let measured = measure(&pairs);
             println!("{name:9} {rows:5} {measured}");

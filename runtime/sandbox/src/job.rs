@@ -3,51 +3,47 @@
 use crate::setup::{Read, Setup};
 use crate::wire::{BatchIn, BlobsIn, ColumnIn, ValuesIn};
 use std::ops::Range;
-use std::sync::Arc;
 use tidegate_record::{Batch, Blobs, Column, Values};
 
-/// A batch and the slots of its rows.
-pub(crate) struct Job {
-    pub(crate) batch: Arc<Batch>,
-    pub(crate) slots: Option<Arc<[u32]>>,
-    /// The device of each row, where the plugin reads it.
-    devices: Option<Column>,
+/// What a plugin reads of some rows, and their slots.
+pub(crate) struct Job<'a> {
+    pub(crate) rows: usize,
+    /// In the plan's order.
+    pub(crate) columns: Vec<&'a Column>,
+    /// Where the plan asks for them.
+    pub(crate) times: Option<&'a [i64]>,
+    /// Where the plan asks for them.
+    pub(crate) slots: Option<&'a [u32]>,
 }
 
-impl Job {
-    pub(crate) fn new(setup: &Setup, batch: Arc<Batch>, slots: Option<Arc<[u32]>>) -> Self {
-        let devices = setup.reads.contains(&Read::Device).then(|| {
-            let mut texts = Blobs::default();
-            batch.device_ids().iter().for_each(|&id| texts.push(batch.devices().at(id as usize)));
-            Column::of(Values::Texts(texts))
-        });
-        Job { batch, slots, devices }
-    }
+/// The device of each row, where the plugin reads it.
+pub(crate) fn devices(setup: &Setup, batch: &Batch) -> Option<Column> {
+    setup.reads.contains(&Read::Device).then(|| {
+        let mut texts = Blobs::default();
+        batch.device_ids().iter().for_each(|&id| texts.push(batch.devices().at(id as usize)));
+        Column::of(Values::Texts(texts))
+    })
+}
 
-    /// What the plugin reads, in its order.
-    fn columns<'a>(&'a self, setup: &'a Setup) -> impl Iterator<Item = &'a Column> {
-        setup.reads.iter().filter_map(|read| match read {
-            Read::Column(at) => self.batch.columns().get(*at),
-            Read::Device => self.devices.as_ref(),
-        })
-    }
-
-    /// What it keeps alive.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let texts = |column: &Column| match &column.values {
-            Values::Texts(texts) => texts.data().len() + 4 * texts.len(),
-            _ => 0,
+impl<'a> Job<'a> {
+    /// `of_rows`: what [`devices`] says of the batch.
+    pub(crate) fn new(setup: &Setup, batch: &'a Batch, of_rows: Option<&'a Column>, slots: Option<&'a [u32]>) -> Self {
+        let column = |read: &Read| match read {
+            Read::Column(at) => batch.columns().get(*at),
+            Read::Device => of_rows,
         };
-        self.batch.memory_bytes() + self.devices.as_ref().map_or(0, texts)
+        let times = setup.plan.times.then(|| batch.times());
+        Job { rows: batch.rows(), columns: setup.reads.iter().filter_map(column).collect(), times, slots }
     }
 
     /// Lends rows to `call` in the contract's form: only what the plan reads, as slices of the batch.
-    pub(crate) fn lend<R>(&self, setup: &Setup, rows: Range<usize>, call: impl FnOnce(BatchIn<'_>) -> R) -> R {
+    pub(crate) fn lend<R>(&self, rows: Range<usize>, call: impl FnOnce(BatchIn<'_>) -> R) -> R {
         // Nothing where the rows are the first: then they are counted from the first already.
         let rebased: Vec<Vec<u32>> =
-            self.columns(setup).filter(|_| rows.start > 0).map(|column| rebased(&column.values, &rows)).collect();
+            self.columns.iter().filter(|_| rows.start > 0).map(|column| rebased(&column.values, &rows)).collect();
         let columns: Vec<ColumnIn<'_>> = self
-            .columns(setup)
+            .columns
+            .iter()
             .enumerate()
             .map(|(at, column)| ColumnIn {
                 values: lend(&column.values, rebased.get(at).map_or(&[], Vec::as_slice), &rows),
@@ -56,24 +52,24 @@ impl Job {
             .collect();
         call(BatchIn {
             rows: rows.len() as u32,
-            times: setup.plan.times.then(|| &self.batch.times()[rows.clone()]),
-            slots: self.slots.as_ref().map(|slots| &slots[rows.clone()]),
+            times: self.times.map(|times| &times[rows.clone()]),
+            slots: self.slots.map(|slots| &slots[rows.clone()]),
             columns: &columns,
         })
     }
 
     /// Where the call that begins at `from` ends: at most `rows_max` rows, at most `bytes_max` bytes, at least one row.
-    pub(crate) fn cut(&self, setup: &Setup, from: usize, rows_max: usize, bytes_max: usize) -> usize {
-        let mut rows = rows_max.min(self.batch.rows() - from);
-        while rows > 1 && self.bytes(setup, from..from + rows) > bytes_max {
+    pub(crate) fn cut(&self, from: usize, rows_max: usize, bytes_max: usize) -> usize {
+        let mut rows = rows_max.min(self.rows - from);
+        while rows > 1 && self.bytes(&(from..from + rows)) > bytes_max {
             rows /= 2;
         }
         from + rows
     }
 
     /// What the rows take in the guest.
-    fn bytes(&self, setup: &Setup, rows: Range<usize>) -> usize {
-        let of_column = |column: &Column| {
+    pub(crate) fn bytes(&self, rows: &Range<usize>) -> usize {
+        let of_column = |column: &&Column| {
             let valid = if column.valid.is_some() { rows.len() } else { 0 };
             valid
                 + match &column.values {
@@ -85,9 +81,9 @@ impl Job {
                     }
                 }
         };
-        let times = if setup.plan.times { rows.len() * 8 } else { 0 };
+        let times = if self.times.is_some() { rows.len() * 8 } else { 0 };
         let slots = if self.slots.is_some() { rows.len() * 4 } else { 0 };
-        times + slots + self.columns(setup).map(of_column).sum::<usize>()
+        times + slots + self.columns.iter().map(of_column).sum::<usize>()
     }
 }
 

@@ -7,6 +7,7 @@ mod base;
 mod cache;
 mod compile;
 mod context;
+mod copies;
 mod engine;
 mod error;
 mod fault;

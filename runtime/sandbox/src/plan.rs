@@ -1,7 +1,6 @@
 //! What a configured plugin reads and makes, and what goes into and comes out of its calls.
 
 use crate::{Fault, RowFault};
-use std::sync::Arc;
 use tidegate_record::{Batch, Column, Field};
 
 /// What a configured plugin reads and makes.
@@ -20,8 +19,8 @@ pub struct Plan {
 /// Records for one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// The records. Kept alive until the state they led to is saved.
-    pub batch: &'a Arc<Batch>,
+    /// The records.
+    pub batch: &'a Batch,
     /// The slot of each row; asked for by [`Plan::slots`].
     pub slots: Option<&'a [u32]>,
     /// Rows the guest must not see, ascending: those an earlier run of the same input found at fault (or that are
@@ -31,12 +30,12 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// All rows of `batch`, without slots.
-    pub fn of(batch: &'a Arc<Batch>) -> Self {
+    pub fn of(batch: &'a Batch) -> Self {
         Input { batch, slots: None, skip: &[] }
     }
 
     /// All rows of `batch`, with their slots.
-    pub fn with_slots(batch: &'a Arc<Batch>, slots: &'a [u32]) -> Self {
+    pub fn with_slots(batch: &'a Batch, slots: &'a [u32]) -> Self {
         Input { batch, slots: Some(slots), skip: &[] }
     }
 }

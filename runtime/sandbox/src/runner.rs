@@ -14,7 +14,7 @@ mod work;
 
 use crate::base::Base;
 use crate::guest::Guest;
-use crate::journal::{Journal, Step};
+use crate::journal::Journal;
 use crate::lines::Logger;
 use crate::setup::Setup;
 use crate::stats::Meters;
@@ -149,7 +149,7 @@ impl Runner {
         }
         let mut guest = self.take_guest()?;
         // Noted first: where the call faults, the next instance is brought here by doing it again.
-        self.journal.push(Step::Release(slots.to_vec()), None);
+        self.journal.released(slots);
         match guest.release(slots) {
             Ok(()) => self.guest = Some(guest),
             Err(fault) => drop(self.faulted(fault)?),

@@ -133,9 +133,9 @@ impl Meters {
         self.stats.calls.fetch_add(1, Relaxed);
         self.stats.records_in.fetch_add(records, Relaxed);
         self.stats.time_ns.fetch_add(time_ns, Relaxed);
-        self.stats.call_ns_peak.fetch_max(time_ns, Relaxed);
+        raise(&self.stats.call_ns_peak, time_ns);
         self.stats.record_ns[RECORD_NS.partition_point(|&bound| bound < record_ns)].fetch_add(1, Relaxed);
-        self.stats.ticks_peak.fetch_max(ticks, Relaxed);
+        raise(&self.stats.ticks_peak, ticks);
         let metrics = self.metrics();
         metrics.calls.increment(1);
         metrics.records_in.increment(records);
@@ -158,7 +158,7 @@ impl Meters {
     }
 
     pub(crate) fn memory(&self, bytes: usize) {
-        if self.stats.memory_bytes_peak.fetch_max(bytes as u64, Relaxed) < bytes as u64 {
+        if raise(&self.stats.memory_bytes_peak, bytes as u64) {
             self.metrics().memory_bytes.set(bytes as f64);
         }
     }
@@ -198,6 +198,11 @@ impl Meters {
         labels.extend(also.map(|(key, value)| Label::new(key, value)));
         counter!(name, labels).increment(count);
     }
+}
+
+/// Notes a value, and says whether it is the highest so far: most calls only look.
+fn raise(peak: &AtomicU64, value: u64) -> bool {
+    peak.load(Relaxed) < value && peak.fetch_max(value, Relaxed) < value
 }
 
 #[cfg(test)]

@@ -292,20 +292,7 @@ impl Batch {
 
     /// Roughly the bytes this batch holds in memory, for bounds.
     pub fn memory_bytes(&self) -> usize {
-        use crate::Values;
-        let columns: usize = self
-            .columns
-            .iter()
-            .map(|c| {
-                let values = match &c.values {
-                    Values::Floats(v) => v.len() * 8,
-                    Values::Integers(v) => v.len() * 8,
-                    Values::Booleans(v) => v.len(),
-                    Values::Texts(b) | Values::Bytes(b) => b.data().len() + b.offsets().len() * 4,
-                };
-                values + c.valid.as_ref().map_or(0, Vec::len)
-            })
-            .sum();
+        let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
         columns + self.rows() * 12 + self.devices.data().len() + self.devices.offsets().len() * 4
     }
 }

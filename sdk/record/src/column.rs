@@ -94,10 +94,11 @@ impl Blobs {
         out
     }
 
-    fn extend(&mut self, other: &Blobs) {
+    fn extend_from(&mut self, other: &Blobs, rows: &Range<usize>) {
+        let (from, to) = (other.offsets[rows.start], other.offsets[rows.end]);
         let base = self.data.len() as u32;
-        self.data.extend_from_slice(&other.data);
-        self.offsets.extend(other.offsets[1..].iter().map(|o| o + base));
+        self.data.extend_from_slice(&other.data[from as usize..to as usize]);
+        self.offsets.extend(other.offsets[rows.start + 1..=rows.end].iter().map(|offset| offset - from + base));
     }
 }
 
@@ -208,12 +209,12 @@ impl Values {
         }
     }
 
-    fn extend(&mut self, other: &Values) {
+    fn extend_from(&mut self, other: &Values, rows: &Range<usize>) {
         match (self, other) {
-            (Values::Floats(a), Values::Floats(b)) => a.extend_from_slice(b),
-            (Values::Integers(a), Values::Integers(b)) => a.extend_from_slice(b),
-            (Values::Booleans(a), Values::Booleans(b)) => a.extend_from_slice(b),
-            (Values::Texts(a), Values::Texts(b)) | (Values::Bytes(a), Values::Bytes(b)) => a.extend(b),
+            (Values::Floats(a), Values::Floats(b)) => a.extend_from_slice(&b[rows.clone()]),
+            (Values::Integers(a), Values::Integers(b)) => a.extend_from_slice(&b[rows.clone()]),
+            (Values::Booleans(a), Values::Booleans(b)) => a.extend_from_slice(&b[rows.clone()]),
+            (Values::Texts(a), Values::Texts(b)) | (Values::Bytes(a), Values::Bytes(b)) => a.extend_from(b, rows),
             (a, b) => unreachable!("columns of one schema agree: {} and {}", a.scalar(), b.scalar()),
         }
     }
@@ -253,6 +254,17 @@ impl Column {
         Column { values, valid: None }
     }
 
+    /// What its values take, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let values = match &self.values {
+            Values::Floats(values) => size_of_val(&values[..]),
+            Values::Integers(values) => size_of_val(&values[..]),
+            Values::Booleans(values) => values.len(),
+            Values::Texts(blobs) | Values::Bytes(blobs) => blobs.data().len() + size_of_val(blobs.offsets()),
+        };
+        values + self.valid.as_ref().map_or(0, Vec::len)
+    }
+
     /// `rows` nulls.
     pub fn nulls(scalar: Scalar, rows: usize) -> Self {
         let mut values = Values::empty(scalar);
@@ -277,9 +289,14 @@ impl Column {
 
     /// Appends the rows of a column of the same scalar.
     pub fn extend(&mut self, other: &Column) {
+        self.extend_from(other, &(0..other.values.len()));
+    }
+
+    /// Appends some rows of a column of the same scalar.
+    pub fn extend_from(&mut self, other: &Column, rows: &Range<usize>) {
         let before = self.values.len();
-        self.values.extend(&other.values);
-        match (&mut self.valid, &other.valid) {
+        self.values.extend_from(&other.values, rows);
+        match (&mut self.valid, other.valid.as_ref().map(|valid| &valid[rows.clone()])) {
             (None, None) => {}
             (Some(mine), Some(theirs)) => mine.extend_from_slice(theirs),
             (Some(mine), None) => mine.resize(self.values.len(), 1),
@@ -289,5 +306,11 @@ impl Column {
                 *mine = Some(all);
             }
         }
+    }
+
+    /// Forgets all rows, not the room they took.
+    pub fn clear(&mut self) {
+        self.values.truncate(0);
+        self.valid = None;
     }
 }

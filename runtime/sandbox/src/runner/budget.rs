@@ -4,7 +4,7 @@
 use crate::setup::Setup;
 use crate::{Bound, Fault, Limits};
 use std::cell::Cell;
-use tidegate_record::{Column, Values};
+use tidegate_record::Column;
 
 /// As many full answers the results of a batch may be.
 const ANSWERS_MAX: usize = 8;
@@ -23,7 +23,7 @@ impl Budget {
 
     /// Takes what a call made; the fault of the call where that is more than is left.
     pub fn take(&self, setup: &Setup, records: usize, columns: &[Column]) -> Result<(), Fault> {
-        let bytes = records * size_of::<u32>() + columns.iter().map(bytes_of).sum::<usize>();
+        let bytes = records * size_of::<u32>() + columns.iter().map(Column::memory_bytes).sum::<usize>();
         let (Some(bytes), Some(records)) =
             (self.bytes.get().checked_sub(bytes), self.records.get().checked_sub(records))
         else {
@@ -35,14 +35,4 @@ impl Budget {
         self.records.set(records);
         Ok(())
     }
-}
-
-fn bytes_of(column: &Column) -> usize {
-    let values = match &column.values {
-        Values::Floats(values) => values.len() * 8,
-        Values::Integers(values) => values.len() * 8,
-        Values::Booleans(values) => values.len(),
-        Values::Texts(blobs) | Values::Bytes(blobs) => blobs.data().len() + blobs.offsets().len() * 4,
-    };
-    values + column.valid.as_ref().map_or(0, Vec::len)
 }

@@ -95,10 +95,8 @@ impl Runner {
         let memory_bytes = guest.memory_bytes();
         self.meters.memory(memory_bytes);
         self.guest = Some(guest);
-        if self.setup.plugin.has_state
-            && let Some(step) = work.step(range)
-        {
-            self.journal.push(step, Some(self.arrival));
+        if self.setup.plugin.has_state {
+            work.note(&mut self.journal, range, self.arrival);
             if self.journal.is_full() {
                 self.rebase()?;
             }

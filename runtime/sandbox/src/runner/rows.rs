@@ -4,18 +4,20 @@ use super::Runner;
 use super::budget::Budget;
 use super::work::Rows;
 use crate::guest::Guest;
-use crate::job::Job;
+use crate::job::{self, Job};
 use crate::reply::{self, Checked};
 use crate::setup::Setup;
 use crate::wire::BatchIn;
 use crate::{Bound, Fault, Finding, Found, Halted, Input, Kept, RowFault, Table, fault};
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
-use tidegate_record::Column;
+use tidegate_record::{Batch, Column};
 
 /// Rows as the guest gets them: without those to be skipped.
-struct Taken {
-    job: Arc<Job>,
+struct Taken<'a> {
+    batch: Cow<'a, Batch>,
+    devices: Option<Column>,
+    slots: Option<Cow<'a, [u32]>>,
     /// The input's row of each row taken; `None`: they are the same.
     origin: Option<Vec<u32>>,
     rows: usize,
@@ -26,7 +28,7 @@ impl Runner {
     pub fn keep(&mut self, input: Input<'_>) -> Result<Kept, Halted> {
         let taken = self.take(input);
         let work = Rows {
-            job: taken.job.clone(),
+            job: taken.job(&self.setup),
             call: |guest: &mut Guest, setup: &Setup, batch: BatchIn<'_>| {
                 let (rows, kept) = (batch.rows as usize, guest.keep(batch)?);
                 let mask = reply::mask("keep", &kept.keep, rows);
@@ -50,7 +52,7 @@ impl Runner {
     /// Detect: what is unusual.
     pub fn score(&mut self, input: Input<'_>) -> Result<Found, Halted> {
         let taken = self.take(input);
-        let work = Rows { job: taken.job.clone(), call: score };
+        let work = Rows { job: taken.job(&self.setup), call: score };
         let (mut findings, mut scores, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         self.drive(&work, |range, outcome| {
             let ((found, some), rejected) = parted(&range, outcome, || (Vec::new(), None));
@@ -65,7 +67,7 @@ impl Runner {
         .map_err(|halted| taken.halted(halted))?;
         self.count(findings.len(), &faults);
         if !scores.is_empty() {
-            scores.resize(taken.job.batch.rows(), f64::NAN);
+            scores.resize(taken.batch.rows(), f64::NAN);
             faults.iter().for_each(|fault| scores[fault.row as usize] = f64::NAN);
         }
         findings.iter_mut().for_each(|finding| finding.row = taken.row(finding.row));
@@ -78,7 +80,7 @@ impl Runner {
         let taken = self.take(input);
         let budget = Budget::new(&self.setup.limits);
         let work = Rows {
-            job: taken.job.clone(),
+            job: taken.job(&self.setup),
             call: |guest: &mut Guest, setup: &Setup, batch: BatchIn<'_>| {
                 let made = apply(guest, setup, batch)?;
                 if let Ok(((origin, columns), _)) = &made {
@@ -105,7 +107,7 @@ impl Runner {
     pub fn update(&mut self, input: Input<'_>) -> Result<Vec<RowFault>, Halted> {
         let taken = self.take(input);
         let work = Rows {
-            job: taken.job.clone(),
+            job: taken.job(&self.setup),
             call: |guest: &mut Guest, setup: &Setup, batch: BatchIn<'_>| {
                 let rows = batch.rows as usize;
                 Ok(rejected(setup, guest.update(batch)?, rows).map(|faults| ((), faults)))
@@ -119,18 +121,18 @@ impl Runner {
     }
 
     /// The rows of the input that are not to be skipped.
-    fn take(&self, input: Input<'_>) -> Taken {
+    fn take<'a>(&self, input: Input<'a>) -> Taken<'a> {
         let rows = input.batch.rows();
         let slots = self.plan().slots.then(|| input.slots.unwrap_or(&[]));
         assert!(slots.is_none_or(|slots| slots.len() == rows), "the plan asks for a slot a row");
-        if input.skip.is_empty() {
-            let job = Arc::new(Job::new(&self.setup, input.batch.clone(), slots.map(Arc::from)));
-            return Taken { job, origin: None, rows };
+        let (mut batch, mut slots, mut origin) = (Cow::Borrowed(input.batch), slots.map(Cow::Borrowed), None);
+        if !input.skip.is_empty() {
+            let taken: Vec<u32> = (0..rows as u32).filter(|row| input.skip.binary_search(row).is_err()).collect();
+            batch = Cow::Owned(input.batch.take(&taken));
+            slots = slots.map(|slots| taken.iter().map(|&row| slots[row as usize]).collect());
+            origin = Some(taken);
         }
-        let origin: Vec<u32> = (0..rows as u32).filter(|row| input.skip.binary_search(row).is_err()).collect();
-        let slots = slots.map(|slots| origin.iter().map(|&row| slots[row as usize]).collect());
-        let job = Arc::new(Job::new(&self.setup, Arc::new(input.batch.take(&origin)), slots));
-        Taken { job, origin: Some(origin), rows }
+        Taken { devices: job::devices(&self.setup, &batch), batch, slots, origin, rows }
     }
 
     fn count(&self, made: usize, faults: &[RowFault]) {
@@ -139,7 +141,11 @@ impl Runner {
     }
 }
 
-impl Taken {
+impl Taken<'_> {
+    fn job(&self, setup: &Setup) -> Job<'_> {
+        Job::new(setup, &self.batch, self.devices.as_ref(), self.slots.as_deref())
+    }
+
     fn row(&self, row: u32) -> u32 {
         self.origin.as_ref().map_or(row, |origin| origin[row as usize])
     }

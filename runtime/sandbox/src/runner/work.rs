@@ -2,13 +2,12 @@
 
 use crate::guest::Guest;
 use crate::job::Job;
-use crate::journal::Step;
+use crate::journal::Journal;
 use crate::reply::{self, Checked};
 use crate::setup::Setup;
 use crate::wire::{BatchIn, WindowsIn};
-use crate::{Fault, Window};
+use crate::{Arrival, Fault, Window};
 use std::ops::Range;
-use std::sync::Arc;
 use tidegate_record::Column;
 
 /// A call's input share of an instance's memory: as much again for output, the rest for the guest's own.
@@ -24,37 +23,37 @@ pub(super) trait Work {
         (from + items_max).min(self.items())
     }
     fn call(&self, guest: &mut Guest, setup: &Setup, range: Range<usize>) -> Result<Self::Out, Fault>;
-    /// How to do it again; `None` where it changes no state.
-    fn step(&self, range: Range<usize>) -> Option<Step>;
+    /// Notes how to do it again, unless it changes no state.
+    fn note(&self, journal: &mut Journal, range: Range<usize>, arrival: Arrival);
 }
 
 /// Rows for the function that takes batches, `call`.
-pub(super) struct Rows<F> {
-    pub(super) job: Arc<Job>,
+pub(super) struct Rows<'a, F> {
+    pub(super) job: Job<'a>,
     pub(super) call: F,
 }
 
-impl<T, F> Work for Rows<F>
+impl<T, F> Work for Rows<'_, F>
 where
     F: Fn(&mut Guest, &Setup, BatchIn<'_>) -> Result<Checked<T>, Fault>,
 {
     type Out = T;
 
     fn items(&self) -> usize {
-        self.job.batch.rows()
+        self.job.rows
     }
 
     fn cut(&self, setup: &Setup, from: usize, items_max: usize) -> usize {
-        self.job.cut(setup, from, items_max, setup.limits.memory_bytes / INPUT_SHARE)
+        self.job.cut(from, items_max, setup.limits.memory_bytes / INPUT_SHARE)
     }
 
     fn call(&self, guest: &mut Guest, setup: &Setup, range: Range<usize>) -> Result<T, Fault> {
-        let answer = self.job.lend(setup, range, |batch| (self.call)(guest, setup, batch))?;
+        let answer = self.job.lend(range, |batch| (self.call)(guest, setup, batch))?;
         answer.map_err(|error| setup.bad_reply(&error))
     }
 
-    fn step(&self, rows: Range<usize>) -> Option<Step> {
-        Some(Step::Rows { job: self.job.clone(), rows })
+    fn note(&self, journal: &mut Journal, rows: Range<usize>, arrival: Arrival) {
+        journal.took(&self.job, rows, arrival);
     }
 }
 
@@ -75,8 +74,8 @@ impl Work for Merge<'_> {
         guest.merge(&self.into[range.clone()], &self.later[range])
     }
 
-    fn step(&self, range: Range<usize>) -> Option<Step> {
-        Some(Step::Merge { into: self.into[range.clone()].to_vec(), later: self.later[range].to_vec() })
+    fn note(&self, journal: &mut Journal, range: Range<usize>, arrival: Arrival) {
+        journal.merged(&self.into[range.clone()], &self.later[range], arrival);
     }
 }
 
@@ -101,7 +100,5 @@ impl Work for Finish<'_> {
         reply::columns(columns, &setup.plan.emits, windows.len()).map_err(|error| setup.bad_reply(&error))
     }
 
-    fn step(&self, _: Range<usize>) -> Option<Step> {
-        None
-    }
+    fn note(&self, _: &mut Journal, _: Range<usize>, _: Arrival) {}
 }
