@@ -91,6 +91,21 @@ fn fuel_is_told_and_a_record_that_takes_too_much_is_set_aside_over_a_kill() {
         let reason = letter["reason"].as_str().unwrap();
         assert!(reason.contains("fuel: took more fuel than call_fuel allows (in work)"), "{letter}");
     }
+    // What runs beside it is compared by its fuel, too.
+    let plugin = |verb: &str, more: &[&str]| gateway.plugin(&[&[verb, "p", "1"], more].concat()).unwrap();
+    plugin("shadow", &["deadband"]);
+    send(port, 60..80);
+    appended(&gateway, 76, 4);
+    let told = gateway.eventually(PATIENCE, "the shadow has seen them", || match plugin("shadow", &["--status"]) {
+        told if told.contains(&format!("  {:18}  20\n", "records")) => Ok(told),
+        told => Err(told),
+    });
+    let fuel_of = |figure: &str| {
+        let line = told.lines().find(|line| line.trim_start().starts_with(figure)).unwrap_or_else(|| panic!("{told}"));
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(fuel_of("fuel_per_record") > 10_000, "{told}");
+    assert_eq!(fuel_of("fuel_per_record"), fuel_of("live_fuel_per_record"), "it is the same plugin");
     let (_, ready) = gateway.readiness();
     assert!(!ready.contains("replay"), "{ready}");
 }

@@ -16,14 +16,18 @@ pub(crate) struct Spent {
     pub windows: u64,
     /// Nanoseconds for those.
     pub windows_ns: u64,
+    /// Fuel for both, where it is counted.
+    pub fuel: Option<u64>,
 }
 
 impl Spent {
     /// So far.
     pub fn of(operator: &mut dyn Operator) -> Spent {
         let (windows, windows_ns) = operator.finished();
-        let all = operator.runner().stats().time_ns.load(Relaxed);
-        Spent { records_ns: all.saturating_sub(windows_ns), windows, windows_ns }
+        let runner = operator.runner();
+        let all = runner.stats().time_ns.load(Relaxed);
+        let fuel = runner.plugin().counts_fuel().then(|| runner.stats().fuel.load(Relaxed));
+        Spent { records_ns: all.saturating_sub(windows_ns), windows, windows_ns, fuel }
     }
 
     /// Since it had spent `before`.
@@ -32,6 +36,7 @@ impl Spent {
             records_ns: self.records_ns.saturating_sub(before.records_ns),
             windows: self.windows - before.windows,
             windows_ns: self.windows_ns - before.windows_ns,
+            fuel: self.fuel.zip(before.fuel).map(|(now, then)| now.saturating_sub(then)),
         }
     }
 }

@@ -80,6 +80,10 @@ pub struct ShadowReport {
     pub ns_per_window: u64,
     /// The live one's for the same windows.
     pub live_ns_per_window: u64,
+    /// Fuel a record, windows included, where it is counted: no busy machine changes it.
+    pub fuel_per_record: Option<u64>,
+    /// The live one's on the same records.
+    pub live_fuel_per_record: Option<u64>,
 }
 
 /// The figures of a shadow.
@@ -89,6 +93,8 @@ pub(super) struct Books {
     bounds: Bounds,
     records: Pair,
     windows: Pair,
+    /// Its fuel, and the live one's, where it is counted.
+    fuel: Option<(u64, u64)>,
     /// Why it is to stop, once it has come to the end of what it was given.
     stop: Option<String>,
 }
@@ -140,16 +146,21 @@ impl Books {
             live_ns_per_record: 0,
             ns_per_window: 0,
             live_ns_per_window: 0,
+            fuel_per_record: None,
+            live_fuel_per_record: None,
         };
-        Books { report, bounds, records: Pair::default(), windows: Pair::default(), stop: None }
+        Books { report, bounds, records: Pair::default(), windows: Pair::default(), fuel: None, stop: None }
     }
 
     pub fn report(&self) -> ShadowReport {
+        let a_record = |fuel: u64| fuel.checked_div(self.report.records);
         ShadowReport {
             ns_per_record: self.records.own.ns_per_item(),
             live_ns_per_record: self.records.live.ns_per_item(),
             ns_per_window: self.windows.own.ns_per_item(),
             live_ns_per_window: self.windows.live.ns_per_item(),
+            fuel_per_record: self.fuel.and_then(|(own, _)| a_record(own)),
+            live_fuel_per_record: self.fuel.and_then(|(_, live)| a_record(live)),
             ..self.report.clone()
         }
     }
@@ -158,6 +169,10 @@ impl Books {
     pub fn note(&mut self, Noted { records, found, faults, spent: (own, live) }: Noted) -> Option<String> {
         self.records.add((records as u64, own.records_ns), (records as u64, live.records_ns));
         self.windows.add((own.windows, own.windows_ns), (live.windows, live.windows_ns));
+        if let Some((own, live)) = own.fuel.zip(live.fuel) {
+            let so_far = self.fuel.unwrap_or_default();
+            self.fuel = Some((so_far.0 + own, so_far.1 + live));
+        }
         let report = &mut self.report;
         report.records += records as u64;
         report.compared += found.compared as u64;

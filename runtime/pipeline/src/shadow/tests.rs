@@ -38,6 +38,7 @@ fn a_version_that_does_the_same_shows_no_difference_and_passes() {
     let report = shadow.report();
     assert_eq!((report.records, report.compared, report.differ, report.faults), (100, 100, 0, 0));
     assert_eq!((report.state, report.plugin.as_str()), (ShadowState::Running, "deadband 2.0.0"));
+    assert_eq!((report.fuel_per_record, report.live_fuel_per_record), (None, None), "nobody counts it");
 }
 
 #[test]

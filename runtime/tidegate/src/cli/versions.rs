@@ -188,9 +188,10 @@ pub(super) fn page(operator: &Value) -> String {
         let _ = writeln!(out, "              {said}");
     }
     let figures = ["records", "compared", "differ", "faults", "live_faults", "ns_per_record", "live_ns_per_record"];
-    let of_windows = ["ns_per_window", "live_ns_per_window"];
-    let of_windows = of_windows.into_iter().filter(|figure| report[figure].as_u64().is_some_and(|ns| ns > 0));
-    for figure in figures.into_iter().chain(of_windows) {
+    // Of windows, and where fuel is counted.
+    let some = ["ns_per_window", "live_ns_per_window", "fuel_per_record", "live_fuel_per_record"];
+    let some = some.into_iter().filter(|figure| report[figure].as_u64().is_some_and(|cost| cost > 0));
+    for figure in figures.into_iter().chain(some) {
         let _ = writeln!(out, "  {figure:18}  {}", report[figure]);
     }
     for difference in report["differences"].as_array().into_iter().flatten() {
