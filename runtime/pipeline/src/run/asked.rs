@@ -1,7 +1,7 @@
 //! What a running pipeline is asked to do.
 
 use super::{Running, Sent};
-use crate::ask::{Answer, Ask, Asked};
+use crate::ask::{Answer, Ask, Asked, Reply};
 use crate::start::Stop;
 use tidegate_store::Commit;
 use tokio_util::sync::CancellationToken;
@@ -21,10 +21,7 @@ impl Running {
                 return Ok(Sent::Taken);
             }
             Err(stop) => {
-                if let Stop::Fell(fallen) = &stop {
-                    let (operator, halted) = (fallen.operator + 1, &fallen.halted);
-                    reply.say(Err(format!("nothing was done: operator {operator} halted at the checkpoint: {halted}")));
-                }
+                not_done(reply, &stop);
                 return Err(stop);
             }
         };
@@ -54,5 +51,13 @@ impl Running {
         let (name, count) = (&self.pipeline.options.name, self.pipeline.options.operators.len());
         let index = operator.checked_sub(1).filter(|index| *index < count);
         index.ok_or_else(|| format!("pipeline {name} has {count} operators: there is no operator {operator}"))
+    }
+}
+
+/// Tells who asked that an operator fell at the checkpoint that was to be.
+pub(super) fn not_done(reply: Reply, stop: &Stop) {
+    if let Stop::Fell(fallen) = stop {
+        let (operator, halted) = (fallen.operator + 1, &fallen.halted);
+        reply.say(Err(format!("nothing was done: operator {operator} halted at the checkpoint: {halted}")));
     }
 }

@@ -1,5 +1,6 @@
 //! What a turn commits, and the wait for room.
 
+use super::asked::not_done;
 use super::{Running, Sent, Since};
 use crate::ask::{Answer, Asked, Reply};
 use crate::handle::State;
@@ -69,9 +70,13 @@ impl Running {
                         Some(asked) if asked.ask.lasts() && answered.is_some() => put_off = Some(asked),
                         Some(Asked { ask, reply }) => {
                             // The commit in hand brings the read positions to where the operators stand.
-                            match self.serve(&ask, &mut commit)? {
-                                Ok(answer) if ask.lasts() => answered = Some((reply, answer)),
-                                done => reply.say(done),
+                            match self.serve(&ask, &mut commit) {
+                                Ok(Ok(answer)) if ask.lasts() => answered = Some((reply, answer)),
+                                Ok(done) => reply.say(done),
+                                Err(stop) => {
+                                    not_done(reply, &stop);
+                                    return Err(stop);
+                                }
                             }
                             commit.state = Some(mark::encode(&self.mark));
                         }

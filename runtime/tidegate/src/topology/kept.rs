@@ -35,6 +35,13 @@ impl Kept {
         Kept { folder: plan::cache_dir(config) }
     }
 
+    /// Claims the folder as long as what this gives lives; `None`: another gateway has it, and what that one keeps is not to be
+    /// let go of.
+    pub(super) fn claim(&self) -> Option<fs::File> {
+        let file = fs::File::options().create(true).truncate(false).write(true).open(self.folder.join("claim")).ok()?;
+        file.try_lock().is_ok().then_some(file)
+    }
+
     /// What is not to be loaded of a plugin.
     pub(super) fn distrusted(&self, name: &str) -> Option<Distrusted> {
         serde_json::from_slice(&fs::read(self.note(name)).ok()?).ok()
@@ -177,6 +184,15 @@ mod tests {
         assert_eq!((kept.distrusted("there").is_some(), kept.distrusted("gone")), (true, None));
         assert!(kept.version(&old).exists() && !kept.version(&older).exists() && !left.exists());
         assert!(others.iter().all(|file| file.exists()));
+    }
+
+    #[test]
+    fn one_gateway_at_a_time_lets_go_of_what_a_folder_holds() {
+        let (_folder, kept, ..) = kept();
+        let claim = kept.claim().unwrap();
+        assert!(kept.claim().is_none());
+        drop(claim);
+        assert!(kept.claim().is_some());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod watch;
 use super::PIPELINE_STACK_BYTES;
 use super::kept::{Distrusted, Kept};
 use super::load::{self, Loaded};
+use super::plan;
 use crate::config::{Config, OnChange, OperatorConfig};
 use crate::http::{Change, Versions as Changes};
 use crate::readiness::{Reason, Severity};
@@ -17,6 +18,7 @@ use beside::Beside;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_pipeline::{Handle, Recipe, Swapped};
 use tidegate_sandbox::{Engine, Plugin};
@@ -32,8 +34,9 @@ struct Shared {
     engine: Engine,
     operators: Vec<Operator>,
     kept: Kept,
-    /// Held while what is kept changes, so that a version that is to run is not let go of.
-    keeping: Mutex<()>,
+    /// Held while what is kept changes, so that a version that is to run is not let go of: the claim on its folder, without
+    /// which nothing is.
+    keeping: Mutex<Option<File>>,
 }
 
 /// An operator of a running pipeline.
@@ -69,7 +72,11 @@ impl Versions {
             let pipeline = config.pipelines.iter().find(|pipeline| pipeline.name == name)?;
             pipeline.operators.get(index).cloned()
         };
-        let mut operators = Vec::new();
+        let (claim, mut operators) = (kept.claim(), Vec::new());
+        if claim.is_none() {
+            let folder = plan::cache_dir(config);
+            tracing::warn!(folder = %folder.display(), "plugins.cache_dir cannot be claimed (another gateway has it): it will only grow");
+        }
         for (pipeline, handle, recipes) in pipelines {
             for (index, recipe) in recipes.into_iter().enumerate() {
                 let Some(configured) = configured(&pipeline, index) else { continue };
@@ -89,7 +96,7 @@ impl Versions {
                 });
             }
         }
-        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept, keeping: Mutex::default() }))
+        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept, keeping: Mutex::new(claim) }))
     }
 
     /// The operators of a pipeline, for its status.
@@ -143,7 +150,10 @@ impl Versions {
     /// file stays as long as the file, configured or not.
     fn tidy(&self) {
         let Shared { config, engine, operators, kept, keeping } = &*self.0;
-        let _keeping = keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeping = keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeping.is_none() {
+            return;
+        }
         let running: Vec<Arc<Plugin>> = operators.iter().map(|operator| operator.now().plugin.clone()).collect();
         let is_there = |name: &str| {
             load::file(config, name).exists() || operators.iter().any(|operator| operator.configured.plugin == name)

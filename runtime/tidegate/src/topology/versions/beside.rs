@@ -88,8 +88,8 @@ impl Versions {
                     }
                     // Nothing was tried, and all is as it was.
                     let versions = self.clone();
-                    aside(move || versions.0.kept.again(&own, before)).await?;
-                    return Err(reason);
+                    let again = aside(move || versions.0.kept.again(&own, before)).await;
+                    return Err(again.err().map_or(reason.clone(), |unsure| format!("{reason}; {unsure}")));
                 }
             }
         }
