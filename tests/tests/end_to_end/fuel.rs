@@ -30,6 +30,18 @@ fn send(port: u16, seqs: std::ops::Range<i64>) {
     device.flush();
 }
 
+/// `deadband`, which takes a million turns for [`HEAVY`].
+fn heavy() -> String {
+    let text = fs::read_to_string(parts::plugins().join("deadband.wat")).unwrap();
+    let at = "(local.set $value (f64.load (local.get $at)))";
+    let work = "(if (f64.eq (local.get $value) (f64.const 13)) (then (call $work)))";
+    let core = "(func $work (local $turns i32) (loop $on (br_if $on (i32.lt_u
+                  (local.tee $turns (i32.add (local.get $turns) (i32.const 1))) (i32.const 1000000)))))";
+    assert!(text.contains(at), "deadband.wat has no {at}");
+    let text = text.replace(at, &format!("{at} {work}"));
+    text.replacen("(func (export \"version\")", &format!("{core} (func (export \"version\")"), 1)
+}
+
 #[test]
 fn fuel_is_told_and_a_record_that_takes_too_much_is_set_aside_over_a_kill() {
     let (plugins, port) = (tempfile::tempdir().unwrap(), free_port());
@@ -47,15 +59,7 @@ fn fuel_is_told_and_a_record_that_takes_too_much_is_set_aside_over_a_kill() {
         "#,
         door(port)
     );
-    let text = fs::read_to_string(parts::plugins().join("deadband.wat")).unwrap();
-    let at = "(local.set $value (f64.load (local.get $at)))";
-    let work = "(if (f64.eq (local.get $value) (f64.const 13)) (then (call $work)))";
-    let core = "(func $work (local $turns i32) (loop $on (br_if $on (i32.lt_u
-                  (local.tee $turns (i32.add (local.get $turns) (i32.const 1))) (i32.const 1000000)))))";
-    assert!(text.contains(at), "deadband.wat has no {at}");
-    let text = text.replace(at, &format!("{at} {work}"));
-    let text = text.replacen("(func (export \"version\")", &format!("{core} (func (export \"version\")"), 1);
-    fs::write(plugins.path().join("deadband.wat"), text).unwrap();
+    fs::write(plugins.path().join("deadband.wat"), heavy()).unwrap();
 
     let mut gateway = Gateway::configured("", &config);
     gateway.plugins_from(plugins.path().into());

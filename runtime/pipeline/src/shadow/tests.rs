@@ -97,7 +97,7 @@ fn judged(entries: u64, own: u64, live: u64) -> Option<Verdict> {
     let mut books = Books::new(&mut *operator, Bounds { records: Some(100 * entries), slower: 2.0, ..BOUNDS });
     for entry in 0..entries {
         let windows = if entry % 10 == 9 { 5 } else { 0 };
-        let spent = |ns| Spent { records_ns: 10_000, windows, windows_ns: windows * ns };
+        let spent = |ns| Spent { records_ns: 10_000, windows, windows_ns: windows * ns, fuel: None };
         let found = compare::Found { compared: 1, ..Default::default() };
         books.note(Noted { records: 100, found, faults: (0, 0), spent: (spent(own), spent(live)) });
     }
