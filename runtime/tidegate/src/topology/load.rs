@@ -33,11 +33,14 @@ pub(super) fn for_start(config: &Config, engine: &Engine, operator: &OperatorCon
         false => Err("its copy is damaged".into()),
     });
     Ok(intact.unwrap_or_else(|error| {
-        let doubt = Some(format!(
-            "the file of {name} holds version {:.12}, which was sent away or not tried to its end, and what ran before, {:.12}, does              not load any more ({error}): put a good file in its place and restart, or release it to have it run and then              `tidegate plugin swap` it to have a restart take it, too",
-            tried, distrusted.good
-        ));
-        Loaded { doubt, ..loaded }
+        let error = error.lines().next().unwrap_or_default();
+        let doubt = format!(
+            "the file of {name} holds version {tried:.12}, which was sent away or not tried to its end, and what ran before, \
+             {:.12}, does not load any more ({error}): put a good file in its place and restart, or release it to have it run and \
+             then `tidegate plugin swap` it to have a restart take it, too",
+            distrusted.good
+        );
+        Loaded { doubt: Some(doubt), ..loaded }
     }))
 }
 

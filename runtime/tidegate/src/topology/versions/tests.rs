@@ -198,6 +198,8 @@ async fn what_was_sent_away_stands_where_what_ran_before_does_not_load_any_more(
     assert_eq!(plan.pipelines[0].0.operators[0].plugin.about().version, "2.0.0");
     let told = "pipelines.p, operator 1: the file of deadband holds version ";
     assert!(plan.warnings.len() == 1 && plan.warnings[0].starts_with(told), "{:?}", plan.warnings);
+    let on_one_line = !plan.warnings[0].contains("\n") && !plan.warnings[0].contains("  ");
+    assert!(on_one_line && plan.warnings[0].contains(&format!("what ran before, {good:.12}, does not load any more")));
     let running = site.start(plan);
     let reasons = running.versions.reasons();
     assert!(reasons[0].reason.contains("release it to have it run"), "{}", reasons[0].reason);
