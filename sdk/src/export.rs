@@ -140,6 +140,9 @@ pub mod glue {
     use crate::{Table, Transform, Window};
     use std::cell::RefCell;
 
+    /// Most room made for states before they are there.
+    const RESERVE_BYTES_MAX: usize = 64 << 10;
+
     /// The one configured plugin of an instance.
     pub type Held<P> = RefCell<Option<P>>;
 
@@ -233,8 +236,8 @@ pub mod glue {
                 plugin.save(slot, &mut states.data);
                 states.offsets.push(states.data.len() as u32);
                 if at == 0 {
-                    // States are mostly of one size.
-                    states.data.reserve(states.data.len() * (slots.len() - 1));
+                    // States are mostly of one size; where the first is a large one, that is no reason to take memory.
+                    states.data.reserve(states.data.len().saturating_mul(slots.len() - 1).min(RESERVE_BYTES_MAX));
                 }
             }
         });
@@ -249,5 +252,34 @@ pub mod glue {
 
     pub fn release<P: State>(held: &Held<P>, slots: &[u32]) {
         with(held, |plugin| slots.iter().for_each(|&slot| plugin.release(slot)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glue;
+    use crate::State;
+
+    /// Slot 0 remembers much, all others little.
+    struct Uneven;
+
+    impl State for Uneven {
+        fn save(&self, slot: u32, out: &mut Vec<u8>) {
+            out.extend(std::iter::repeat_n(1, if slot == 0 { 60_000 } else { 10 }));
+        }
+
+        fn load(&mut self, _: u32, _: u32, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn release(&mut self, _: u32) {}
+    }
+
+    #[test]
+    fn one_large_state_takes_no_memory_for_all_the_others() {
+        let slots: Vec<u32> = (0..4096).collect();
+        let states = glue::save(&glue::Held::new(Some(Uneven)), &slots);
+        assert_eq!((states.data.len(), states.at(4095).len()), (60_000 + 4095 * 10, 10));
+        assert!(states.data.capacity() < 300_000, "{} bytes", states.data.capacity());
     }
 }

@@ -9,6 +9,8 @@ use tidegate_record::Column;
 #[derive(Default)]
 pub(crate) struct Copies {
     rows: usize,
+    /// As many there is room for.
+    room: usize,
     columns: Vec<Column>,
     times: Vec<i64>,
     slots: Vec<u32>,
@@ -38,8 +40,13 @@ impl Copies {
         }
     }
 
-    /// Forgets them, not the room they took.
+    /// Forgets them. As many will come again: the room they took is kept, unless not half of it was filled.
     pub(crate) fn clear(&mut self) {
+        if self.room > 2 * self.rows {
+            *self = Copies::default();
+            return;
+        }
+        self.room = self.room.max(self.rows);
         self.columns.iter_mut().for_each(Column::clear);
         self.times.clear();
         self.slots.clear();
@@ -80,6 +87,25 @@ mod tests {
             assert_eq!(copies.columns, [floats, Column::of(Values::Texts(texts(&["", "ccc", "a", "", "dd"])))]);
             assert_eq!((&copies.times[..], &copies.slots[..]), (&[20, 30, 10, 20, 40][..], &[8, 9, 7, 8, 7][..]));
             copies.clear();
+            assert_eq!((copies.rows, copies.room), (0, 5));
         }
+    }
+
+    #[test]
+    fn room_that_is_not_half_filled_is_given_back() {
+        let numbers = Column::of(Values::Floats(vec![0.5; 1000]));
+        let job = Job { rows: 1000, columns: vec![&numbers], times: None, slots: None };
+        let mut copies = Copies::default();
+        let mut filled_and_cleared = |rows| {
+            copies.add(&job, &(0..rows));
+            copies.clear();
+            match copies.columns.first().map(|column| &column.values) {
+                Some(Values::Floats(values)) => values.capacity(),
+                _ => 0,
+            }
+        };
+        assert!(filled_and_cleared(1000) >= 1000);
+        assert!(filled_and_cleared(500) >= 1000);
+        assert_eq!(filled_and_cleared(499), 0);
     }
 }

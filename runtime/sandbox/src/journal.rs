@@ -84,7 +84,7 @@ impl Journal {
     }
 
     pub(crate) fn clear(&mut self) {
-        if self.bytes > 2 * BYTES_MAX {
+        if self.bytes > BYTES_MAX + BYTES_MAX / 4 {
             // Rows that large are seldom.
             self.copies = Copies::default();
         }
