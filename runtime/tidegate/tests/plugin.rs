@@ -103,6 +103,14 @@ cases:
   - name: reads what is not there
     params: { field: hum, above: 20 }
     in: [{ temp: 1 }]
+  - name: has a window that nothing is asked of
+    window: { tumbling: 10s }
+    in: [{ temp: 21 }]
+  - name: has a time nobody knows
+    in: [{ temp: 21, time: noon }]
+  - name: has a time as it is printed
+    in: [{ temp: 21, time: 2026-01-31T08:00:00.5Z }]
+    out: [{ time: 1769846400.5, temp: 21.0 }]
   - name: counts other than that
     fields: { temp: f64, count: i64 }
     in: [{ temp: 21, count: 5000000001 }]
@@ -121,11 +129,16 @@ cases:
   FAILED has a field nobody knows
          record 0: there is no field "hum"; name it in fields
   FAILED reads what is not there
-         operator 1 (threshold): threshold 0.1.0: /field: the input has no field hum; field is string, needed: The field to look at, a number.; the input has temp f64
+         operator 1 (threshold): threshold 0.1.0: /field: the input has no field hum; field is string, needed: The field to look at, a number; the input has temp f64
+  FAILED has a window that nothing is asked of
+         only an aggregate has a window: leave it out
+  FAILED has a time nobody knows
+         record 0: time: "noon" is neither seconds since the epoch nor a time like 2026-01-31T08:00:00Z
+  ok     has a time as it is printed
   FAILED counts other than that
          - {"count":5000000000,"temp":21}
          + {"count":5000000001,"device":"device","temp":21.0,"time":"1970-01-01T00:00:00.000000Z"}
-1 passed, 5 failed
+2 passed, 7 failed
 "#;
     assert_eq!(said, expected);
     std::fs::write(&cases, "fields: { temp: f64 }\nparams: { field: temp, above: 20 }\ncases:\n  - name: holds\n")
@@ -162,6 +175,10 @@ tidegate::export!(filter First);
     succeeds(&["plugin", "build", &plugin]);
     let said = fails(&["plugin", "test", &plugin]);
     assert!(said.contains("results depend on how records are cut into batches: one by one"), "{said}");
+    // What is wrong with it is above, and no target to be installed.
+    std::fs::write(format!("{plugin}/src/lib.rs"), "fn").unwrap();
+    let said = fails(&["plugin", "build", &plugin]);
+    assert!(said.ends_with("it does not build: what cargo says is above\n"), "{said}");
 }
 
 /// The aggregate in WebAssembly text, with a mistake in it, and what its cases come to.

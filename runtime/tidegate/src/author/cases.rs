@@ -42,7 +42,7 @@ pub struct Case {
     /// When the records arrived, seconds since the epoch: what a plugin's clock says.
     #[serde(default)]
     pub arrival: u32,
-    /// Records: `device`, `time` (seconds since the epoch, 0 where it is left out), and fields.
+    /// Records: `device`, `time` (seconds since the epoch, or RFC 3339; 0 where it is left out), and fields.
     #[serde(default, rename = "in")]
     pub given: Vec<Map<String, Value>>,
     /// The records made of them, in order; `device` and `time` are compared where they stand.

@@ -23,21 +23,21 @@ pub(super) fn help(schema: &str, issues: &[Issue], input: Option<&Schema>) -> St
     let named: Vec<String> = issues.iter().filter_map(top).collect();
     // Where a name is none of them, it may be meant for any.
     let is_strange = named.iter().any(|name| !known.iter().any(|param| param.name == *name));
-    let told = |param: &Parameter| format!("; {} is {}", param.name, param.told());
-    let mut out: String = known.iter().filter(|param| is_strange || named.contains(&param.name)).map(told).collect();
+    let told = |param: &Parameter| format!("{} is {}", param.name, param.told());
+    let mut parts: Vec<String> =
+        known.iter().filter(|param| is_strange || named.contains(&param.name)).map(told).collect();
     let read = reads(schema).unwrap_or_default();
     let is_at = |field: &&FieldSaid| field.table.is_none() && issues.iter().any(|issue| issue.at == field.name);
-    let fields: Vec<String> =
-        read.iter().filter(is_at).map(|field| format!("{} {}", field.name, field.told())).collect();
-    if !fields.is_empty() {
-        out += &format!("; it reads {}", fields.join(", and "));
-    }
+    parts.extend(read.iter().filter(is_at).map(|field| format!("it reads {} {}", field.name, field.told())));
     // A field is named by itself, or in a parameter.
     let is_of_input = |issue: &Issue| !issue.at.is_empty() && !issue.at.starts_with('/');
     if issues.iter().any(|issue| is_of_input(issue) || issue.message.contains("the input")) {
-        out += &input.map(|input| format!("; the input has {}", words(input))).unwrap_or_default();
+        parts.extend(input.map(|input| format!("the input has {}", words(input))));
     }
-    out
+    let ends = parts.len().saturating_sub(1);
+    let part =
+        |(at, part): (usize, &String)| format!("; {}", if at == ends { part } else { part.trim_end_matches('.') });
+    parts.iter().enumerate().map(part).collect()
 }
 
 fn words(schema: &Schema) -> String {

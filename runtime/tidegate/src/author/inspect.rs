@@ -69,7 +69,13 @@ pub struct Parameter {
     pub default: Option<Value>,
     /// Its unit.
     pub unit: Option<String>,
-    /// What it does.
+    /// The least it may be, and the most.
+    pub minimum: Option<Value>,
+    #[allow(missing_docs)]
+    pub maximum: Option<Value>,
+    /// The only values it may have.
+    pub r#enum: Option<Vec<Value>>,
+    /// What it does: its title and its description.
     pub help: String,
 }
 
@@ -124,8 +130,17 @@ impl Parameter {
             (None, true) => ", needed".into(),
             (None, false) => String::new(),
         };
-        let help = if self.help.is_empty() { String::new() } else { format!(": {}", self.help) };
-        format!("{}{unit}{given}{help}", self.r#type)
+        format!("{}{unit}{}{given}{}", self.r#type, self.bounds(), ended(&self.help))
+    }
+
+    /// `, at least 0, at most 1`, `, one of "low", "high"`, or nothing.
+    pub fn bounds(&self) -> String {
+        let bound = |word: &str, value: &Option<Value>| {
+            value.as_ref().map(|value| format!(", {word} {value}")).unwrap_or_default()
+        };
+        let words = |values: &Vec<Value>| values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
+        let one_of = self.r#enum.as_ref().map(|values| format!(", one of {}", words(values))).unwrap_or_default();
+        bound("at least", &self.minimum) + &bound("at most", &self.maximum) + &one_of
     }
 }
 
@@ -164,9 +179,13 @@ impl FieldSaid {
         let unit = self.unit.as_ref().map(|unit| format!(", in {unit}")).unwrap_or_default();
         let table = self.table.as_ref().map(|table| format!(", of table {table}")).unwrap_or_default();
         let nulls = if self.nulls { "" } else { ", never null" };
-        let help = if self.help.is_empty() { String::new() } else { format!(": {}", self.help) };
-        format!("{}{unit}{table}{nulls}{help}", self.r#type)
+        format!("{}{unit}{table}{nulls}{}", self.r#type, ended(&self.help))
     }
+}
+
+/// `: its help`, or nothing.
+fn ended(help: &str) -> String {
+    if help.is_empty() { String::new() } else { format!(": {help}") }
 }
 
 /// The parameters a JSON Schema names; none where it is no schema.
@@ -180,7 +199,26 @@ pub fn params(schema: &str) -> Vec<Parameter> {
         required: is_required(name),
         default: property.get("default").cloned(),
         unit: text(property, "unit"),
-        help: text(property, "description").unwrap_or_default(),
+        minimum: property.get("minimum").cloned(),
+        maximum: property.get("maximum").cloned(),
+        r#enum: property["enum"].as_array().cloned(),
+        help: ["title", "description"].into_iter().filter_map(|key| text(property, key)).collect::<Vec<_>>().join(": "),
     };
     schema["properties"].as_object().map(|all| all.iter().map(parameter).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the contract says a gateway shows of a parameter.
+    #[test]
+    fn a_parameter_is_told_with_all_its_schema_says() {
+        let schema = r#"{"properties":{
+            "share":{"type":"number","title":"Share","description":"Of the mean.","unit":"%","minimum":0,"maximum":100,"default":5},
+            "side":{"type":"string","enum":["low","high"]}},"required":["side"]}"#;
+        let told: Vec<String> = params(schema).iter().map(Parameter::told).collect();
+        let share = "number, in %, at least 0, at most 100, default 5: Share: Of the mean.";
+        assert_eq!(told, [share, "string, one of \"low\", \"high\", needed"]);
+    }
 }

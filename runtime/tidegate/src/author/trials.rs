@@ -13,7 +13,7 @@ use tidegate_devices::decode::TimeUnit;
 use tidegate_devices::{DecodeOptions, Decoder};
 use tidegate_pipeline::{BuildError, OperatorOptions, Trial};
 use tidegate_record::{Batch, BatchBuilder, Schema, Wall};
-use tidegate_sandbox::{ConfigureError, Limits, Plugin};
+use tidegate_sandbox::{ConfigureError, Kind, Limits, Plugin};
 
 /// How long after everything given the tick arrives that closes every window; microseconds.
 const TICK_AFTER: i64 = 1 << 50;
@@ -55,6 +55,11 @@ fn try_case(plugin: &Arc<Plugin>, cases: &Cases, case: &Case, limits: &Limits) -
         window: cases.window(case)?,
         ..OperatorOptions::of(plugin.clone())
     };
+    match (plugin.kind(), operator.window) {
+        (Kind::Aggregate, None) => return Err("an aggregate needs a window: write window: { tumbling: 10s }".into()),
+        (Kind::Aggregate, Some(_)) | (_, None) => {}
+        (_, Some(_)) => return Err("only an aggregate has a window: leave it out".into()),
+    }
     let begin = || Trial::new(vec![operator.clone()], &schema);
     let begun = || begin().map_err(|error| super::explained(std::slice::from_ref(&operator), &schema, &error));
     if let Some(places) = &case.refused {
@@ -110,7 +115,10 @@ fn records(case: &Case, schema: &Arc<Schema>) -> Result<Batch, String> {
             return Err(format!("record {index}: there is no field {name:?}; name it in fields"));
         }
         let mut record = record.clone();
-        record.entry("time").or_insert(json!(0));
+        let time = record.entry("time").or_insert(json!(0));
+        if let Some(text) = time.as_str() {
+            *time = json!(seconds(text).map_err(|error| format!("record {index}: time: {error}"))?);
+        }
         let wall = Wall { micros: 0, trusted: false };
         let frame = Value::from(record).to_string();
         decoder
@@ -118,6 +126,14 @@ fn records(case: &Case, schema: &Arc<Schema>) -> Result<Batch, String> {
             .map_err(|error| format!("record {index}: {error}"))?;
     }
     Ok(builder.finish())
+}
+
+/// A time as records are printed with it.
+fn seconds(text: &str) -> Result<f64, String> {
+    let time = text
+        .parse::<jiff::Timestamp>()
+        .map_err(|_| format!("{text:?} is neither seconds since the epoch nor a time like 2026-01-31T08:00:00Z"))?;
+    Ok(time.as_microsecond() as f64 / 1e6)
 }
 
 fn at_random(batch: &Batch) -> Vec<Range<usize>> {

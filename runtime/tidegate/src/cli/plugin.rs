@@ -242,7 +242,8 @@ fn page(plugin: &Inspected) -> String {
             (None, true) => " (needed)".into(),
             (None, false) => " (may be left out)".into(),
         };
-        out += &format!("    {:width$}  {:8}{unit} {}{told}\n", param.name, param.r#type, param.help);
+        let bounds = param.bounds();
+        out += &format!("    {:width$}  {:8}{unit}{bounds} {}{told}\n", param.name, param.r#type, param.help);
     }
     for (what, fields) in [("reads", &plugin.reads), ("emits", &plugin.emits)] {
         let fields = fields.as_deref().unwrap_or_default();

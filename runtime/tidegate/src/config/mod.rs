@@ -39,6 +39,7 @@ pub use plugins::{OnChange, PluginsConfig, limits as plugin_limits};
 pub use sinks::{SinkConfig, SinkKind};
 pub use sources::{SourceConfig, SourceKind};
 pub use streams::StreamConfig;
+pub(crate) use suggest::did_you_mean;
 pub use tables::{TableConfig, TableFormat};
 
 use crate::log;

@@ -4,7 +4,7 @@
 const ALIKE_MIN: f64 = 0.6;
 
 /// `; did you mean "type"?`, or nothing where no word is near.
-pub(super) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> String {
+pub(crate) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> String {
     let score = |candidate: &'w str| {
         let alike = strsim::normalized_damerau_levenshtein(word, candidate);
         (alike, candidate)

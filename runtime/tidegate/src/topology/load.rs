@@ -1,7 +1,7 @@
 //! Which version of its plugin an operator begins with, and the bytes it is made of.
 
 use super::kept::Kept;
-use crate::config::{Config, OperatorConfig};
+use crate::config::{Config, OperatorConfig, did_you_mean};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate_sandbox::{Engine, Limits, Plugin};
@@ -51,7 +51,21 @@ pub(super) fn from_folder(
     operator: &OperatorConfig,
     limits: &Limits,
 ) -> Result<Loaded, String> {
-    from_file(&file(config, &operator.plugin), engine, operator, limits)
+    let file = file(config, &operator.plugin);
+    let loaded = from_file(&file, engine, operator, limits);
+    loaded.map_err(|error| if file.exists() { error } else { error + &others(config, &operator.plugin) })
+}
+
+/// What plugins there are, where one is not.
+fn others(config: &Config, plugin: &str) -> String {
+    let files =
+        std::fs::read_dir(&config.plugins.dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let plugins =
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "wasm" || extension == "wat"));
+    let mut names: Vec<_> = plugins.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
+    names.sort();
+    let meant = did_you_mean(plugin, names.iter().map(String::as_str));
+    if names.is_empty() { String::new() } else { format!(" There are {}{meant}", names.join(", ")) }
 }
 
 fn from_file(file: &Path, engine: &Engine, operator: &OperatorConfig, limits: &Limits) -> Result<Loaded, String> {

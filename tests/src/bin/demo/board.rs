@@ -48,6 +48,7 @@ is shown below; `tidegate tap mine -n 3` has it too, and `tidegate tap dead_lett
 
 /// Shows counts until the end.
 pub fn show(scene: &mut Scene, events: &Events) {
+    let mut running = None;
     loop {
         match events.next() {
             Event::End => return,
@@ -56,7 +57,14 @@ pub fn show(scene: &mut Scene, events: &Events) {
                 println!("--- the upstream {}", if scene.paused { "is paused: it answers 503" } else { "goes on" });
             }
             Event::Tick => match scene.look() {
-                Ok(status) => println!("{}", line(scene, &status)),
+                Ok(status) => {
+                    let version = version(&status["pipelines"]["mine"]);
+                    if running.is_some() && version != running {
+                        println!("--- the new version of your plugin has taken the place of what ran");
+                    }
+                    running = version.or(running);
+                    println!("{}", line(scene, &status));
+                }
                 Err(error) => {
                     eprintln!("{error}");
                     return;
@@ -111,6 +119,11 @@ fn of_own(name: &str, tally: &Tally, pipeline: &Value) -> String {
     told
 }
 
+/// Which version of the person's own plugin runs.
+fn version(pipeline: &Value) -> Option<String> {
+    pipeline["plugins"][0]["sha256"].as_str().map(str::to_string)
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -125,4 +138,21 @@ fn last_anomaly(tally: &Tally) -> String {
     let number = |name: &str| record[name].as_f64().unwrap_or(f64::NAN);
     let device = record["device"].as_str().unwrap_or("?");
     format!("  last: {device} at {:.1} °C, score {:.1}", number("temp"), number("score"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_plugin_makes_and_sets_aside_is_told() {
+        let mut tally = Tally::default();
+        (tally.records, tally.last) = (7, Some(json!({ "_id": "x", "device": "d1", "temp": 21.5 })));
+        let pipeline = json!({ "faults": 2, "last_fault": "record 5 of d1: too cold", "plugins": [{ "note": "its file changed" }] });
+        let expected = "  warm      7  last: device \"d1\", temp 21.5\n    2 set aside, the last: record 5 of d1: too cold\n    \
+                        its file changed";
+        assert_eq!(of_own("warm", &tally, &pipeline), expected);
+        assert_eq!(of_own("warm", &Tally::default(), &json!({ "faults": 0 })), "  warm      0");
+    }
 }

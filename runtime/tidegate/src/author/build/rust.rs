@@ -39,7 +39,10 @@ fn compile(folder: &Path, manifest: &Path) -> Result<PathBuf, String> {
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
     let output = cargo.output().map_err(|error| format!("cargo does not start: {error}; is Rust installed?"))?;
     if !output.status.success() {
-        return Err(format!("it does not build; is the target there? rustup target add {TRIPLE}"));
+        return Err(match has_target(folder) {
+            false => format!("the target {TRIPLE} is not there: rustup target add {TRIPLE}"),
+            true => "it does not build: what cargo says is above".into(),
+        });
     }
     let lines = output.stdout.split(|&byte| byte == b'\n');
     let artifacts = lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok());
@@ -47,4 +50,12 @@ fn compile(folder: &Path, manifest: &Path) -> Result<PathBuf, String> {
     let is_wasm = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "wasm");
     let module = artifacts.filter(ours).flat_map(|message| message.filenames).find(is_wasm);
     module.ok_or_else(|| format!("{}: it makes no .wasm; [lib] crate-type = [\"cdylib\"]", manifest.display()))
+}
+
+/// Whether Rust's library is there for WebAssembly; where nobody can say, it is taken to be.
+fn has_target(folder: &Path) -> bool {
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(folder).args(["--print", "target-libdir", "--target", TRIPLE]);
+    let told = rustc.output().ok().filter(|output| output.status.success());
+    told.is_none_or(|told| Path::new(String::from_utf8_lossy(&told.stdout).trim()).is_dir())
 }
