@@ -116,6 +116,11 @@ impl Chain {
         &self.counts
     }
 
+    /// Says whether the entries from here on were worked up before: [`tidegate_sandbox::Runner::replays`].
+    pub(crate) fn replays(&mut self, replaying: bool) {
+        self.operators.iter_mut().for_each(|operator| operator.runner().replays(replaying));
+    }
+
     /// What counts each operator's cost.
     pub(crate) fn meters(&mut self) -> Vec<Meter> {
         self.operators.iter_mut().map(|operator| Meter::of(operator.runner())).collect()

@@ -46,7 +46,9 @@ pub(crate) fn recover(
         mark.held.iter().for_each(|held| chain.hold(held.clone()));
     }
     let to: Vec<Position> = committed.iter().zip(&from).map(|(c, f)| c.unwrap_or(*f).max(*f)).collect();
+    chain.replays(true);
     let replayed = replay((store, session), inputs, chain, &mark, &from, &to)?;
+    chain.replays(false);
     let others = notes.as_deref().map_or_else(Vec::new, |notes| chain.other_tables(notes));
     let tables = other_tables(producer, &others, replayed);
     let diverged = notes.as_deref().map_or_else(Vec::new, |notes| diverged(chain, &mark, notes, &others));

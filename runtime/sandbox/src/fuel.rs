@@ -1,8 +1,8 @@
 //! Fuel: what a call costs in steps of the guest's code, which no other process and no other machine changes.
 //!
 //! An engine counts it or does not, since code is compiled for it. Only calls with records are held to
-//! [`crate::Limits::call_fuel`]: what an instance takes to start, to save its state or to be brought where another stood
-//! is no record's doing.
+//! [`crate::Limits::call_fuel`]: what an instance takes to start, to save its state, to merge and finish windows or to be
+//! brought where another stood is no record's doing.
 
 use crate::context::Context;
 use wasmtime::Store;
@@ -23,9 +23,9 @@ impl Fuel {
         Fuel { call_max: call_max.unwrap_or(u64::MAX), rationed: false, given: 0, burned: 0 }
     }
 
-    /// Holds what is called from here on to the limit, and counts it from nothing.
-    pub(crate) fn ration(&mut self) {
-        (self.rationed, self.burned) = (true, 0);
+    /// Counts what is called from here on from nothing, and may hold it to the limit.
+    pub(crate) fn ration(&mut self, rationed: bool) {
+        (self.rationed, self.burned) = (rationed, 0);
     }
 
     /// What that took; calls after it have no limit.

@@ -74,10 +74,10 @@ impl Guest {
         self.store.data_mut().arrival = arrival;
     }
 
-    /// Holds the calls up to [`Guest::burned`] to `call_fuel`.
-    pub(crate) fn ration(&mut self) {
+    /// Counts the fuel of the calls up to [`Guest::burned`], and may hold them to `call_fuel`.
+    pub(crate) fn ration(&mut self, rationed: bool) {
         if let Some(fuel) = &mut self.fuel {
-            fuel.ration();
+            fuel.ration(rationed);
         }
     }
 

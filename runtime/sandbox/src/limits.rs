@@ -28,7 +28,8 @@ pub struct Limits {
     /// Longest a call may run; checked every 5 ms.
     pub call_time: Duration,
     /// Most fuel a call with records may take, which needs an engine that counts it ([`crate::EngineOptions::fuel`]). By
-    /// single-row probes that is most a record may take alone, however records are cut into calls.
+    /// single-row probes that is most a record may take alone, however records are cut into calls. Looked at where functions
+    /// and turns of loops begin, and before bytes are copied: a call may end a few steps beyond.
     pub call_fuel: Option<u64>,
     /// Most bytes a call may return.
     pub output_bytes: usize,

@@ -9,6 +9,7 @@ mod budget;
 mod drive;
 mod handover;
 mod recover;
+mod room;
 mod rows;
 mod work;
 
@@ -19,8 +20,9 @@ use crate::lines::Logger;
 use crate::setup::Setup;
 use crate::stats::Meters;
 use crate::{Arrival, ConfigureError, Fault, Finished, Halted, Limits, Plan, Plugin, StateError, Stats, Window};
+use room::Room;
 use std::sync::Arc;
-use tidegate_record::{Blobs, Column, ROWS_MAX, Schema};
+use tidegate_record::{Blobs, Column, Schema};
 use work::{Finish, Merge};
 
 pub use handover::{Carried, Misfit};
@@ -40,8 +42,9 @@ pub struct Runner {
     faults_in_row: u32,
     /// Rises by [`STORM_SHARE`](crate::limits::STORM_SHARE) with every item at fault, falls by one with every other.
     storm: u32,
-    /// Most items a call gets: fewer after calls that ran out of time or memory without any item being at fault.
-    items_max: usize,
+    room: Room,
+    /// What it is given was given before, and what faulted then is left out.
+    replaying: bool,
     recycle_bytes: usize,
     /// When what it is given arrived.
     arrival: Arrival,
@@ -63,7 +66,8 @@ impl Runner {
             touched: None,
             faults_in_row: 0,
             storm: 0,
-            items_max: ROWS_MAX,
+            room: Room::default(),
+            replaying: false,
             arrival: Arrival::default(),
             logger: Logger::new(&limits.log),
             meters,
@@ -79,6 +83,12 @@ impl Runner {
     /// Says when what it is given from now on arrived; results may depend on it where the clock is granted.
     pub fn at(&mut self, arrival: Arrival) {
         self.arrival = arrival;
+    }
+
+    /// Says whether what it is given from now on was given before, without the records at fault then: those that passed are
+    /// not held to a limit of fuel once more, for another instance may take more over them.
+    pub fn replays(&mut self, replaying: bool) {
+        self.replaying = replaying;
     }
 
     /// The plugin it runs.

@@ -112,4 +112,16 @@ fn fuel_is_told_and_a_record_that_takes_too_much_is_set_aside_over_a_kill() {
     assert_eq!(fuel_of("fuel_per_record"), fuel_of("live_fuel_per_record"), "it is the same plugin");
     let (_, ready) = gateway.readiness();
     assert!(!ready.contains("replay"), "{ready}");
+
+    // Another limit is one for what comes: what passed under the old one is replayed as it was.
+    gateway.kill();
+    gateway.plugin_options("fuel = true\ncall_fuel = 10\ncall_time = \"60s\"");
+    gateway.reconfigure("commit_interval = \"20ms\"", &config);
+    gateway.start_ready();
+    let replayed = &gateway.status()["pipelines"]["p"]["replayed"];
+    assert!(replayed.as_u64().is_some_and(|records| records > 0), "{replayed}");
+    let (_, ready) = gateway.readiness();
+    assert!(!ready.contains("replay"), "{ready}");
+    send(port, 80..81);
+    appended(&gateway, 76, 5);
 }

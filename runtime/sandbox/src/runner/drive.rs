@@ -4,7 +4,7 @@
 //! fault, so what is found out about one item never depends on another that faulted.
 
 use super::Runner;
-use super::work::Work;
+use super::work::{Items, Work};
 use crate::stats::CLOCK;
 use crate::ticker;
 use crate::{Bound, Fault, Halted};
@@ -34,7 +34,7 @@ impl Runner {
                 Some(half) => half,
                 None if from == work.items() => break,
                 None => {
-                    let end = work.cut(&self.setup, from, self.items_max);
+                    let end = work.cut(&self.setup, from, self.room.of(W::ITEMS));
                     std::mem::replace(&mut from, end)..end
                 }
             };
@@ -57,8 +57,10 @@ impl Runner {
                 }
             }
         }
-        if probe.too_much && !probe.culprit {
-            self.items_max = probe.passed_max.max(1);
+        match probe.too_much {
+            true if !probe.culprit => self.room.lower(W::ITEMS, probe.passed_max),
+            true => {}
+            false => self.room.passed(W::ITEMS),
         }
         Ok(())
     }
@@ -70,7 +72,9 @@ impl Runner {
         self.logger.pass(guest.said(), &self.setup.plugin.label, &self.meters);
         let (began, beats) = (CLOCK.boot_ns(), ticker::beats());
         guest.at(Some(self.arrival));
-        guest.ration();
+        // What a record takes is limited, not what there is to do for a window that closes. And what passed when it was
+        // live passes at replay, whatever its instance had done by then.
+        guest.ration(W::ITEMS == Items::Rows && !self.replaying);
         let outcome = work.call(&mut guest, &self.setup, range.clone());
         guest.at(None);
         self.meters.called(range.len(), CLOCK.boot_ns() - began, ticker::beats() - beats);

@@ -13,8 +13,17 @@ use tidegate_record::Column;
 /// A call's input share of an instance's memory: as much again for output, the rest for the guest's own.
 const INPUT_SHARE: usize = 4;
 
+/// What items are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Items {
+    Rows,
+    Pairs,
+    Windows,
+}
+
 /// Something a guest does for a range of items at a time; the result must not depend on where it is cut.
 pub(super) trait Work {
+    const ITEMS: Items;
     type Out;
     fn items(&self) -> usize;
     /// Where a call that begins at `from` ends.
@@ -37,6 +46,7 @@ impl<T, F> Work for Rows<'_, F>
 where
     F: Fn(&mut Guest, &Setup, BatchIn<'_>) -> Result<Checked<T>, Fault>,
 {
+    const ITEMS: Items = Items::Rows;
     type Out = T;
 
     fn items(&self) -> usize {
@@ -64,6 +74,7 @@ pub(super) struct Merge<'a> {
 }
 
 impl Work for Merge<'_> {
+    const ITEMS: Items = Items::Pairs;
     type Out = ();
 
     fn items(&self) -> usize {
@@ -85,6 +96,7 @@ pub(super) struct Finish<'a> {
 }
 
 impl Work for Finish<'_> {
+    const ITEMS: Items = Items::Windows;
     type Out = Vec<Column>;
 
     fn items(&self) -> usize {

@@ -10,7 +10,7 @@ use guest::{Guest, batch, says, schema};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tidegate_sandbox::{Bound, Engine, EngineOptions, FaultKind, Input, Kind, Limits, RowFault, Runner};
+use tidegate_sandbox::{Bound, Engine, EngineOptions, FaultKind, Input, Kind, Limits, RowFault, Runner, Window};
 
 /// The value of a record that takes a million steps and more.
 const HEAVY: f64 = 13.0;
@@ -173,6 +173,28 @@ fn rows_of_windows_are_held_to_it_too() {
     let mut runner = running(guest, &limited(Some(10_000)));
     let faults = runner.update(Input::with_slots(&batch(&[1.0]), &[0])).expect("goes on");
     assert_eq!(faults.iter().map(|f| f.fault.bound).collect::<Vec<_>>(), [Some(Bound::Fuel)]);
+}
+
+#[test]
+fn merging_and_finishing_windows_is_no_records_doing() {
+    let mut guest = Guest::answering(Kind::Aggregate, |image| image.words(&[0, 0]));
+    guest.core = WORK.into();
+    guest.windows = "(call $work (i32.const 100000))";
+    let mut runner = running(guest, &limited(Some(10_000)));
+    assert_eq!(runner.update(Input::with_slots(&batch(&[1.0]), &[0])).expect("runs"), []);
+    assert_eq!(runner.merge(&[1], &[0]).expect("merges"), []);
+    let finished = runner.finish(&[Window { slot: 1, start: 0, end: 1 }]).expect("finishes");
+    assert_eq!(finished.faults, []);
+    assert!(runner.stats().fuel.load(Relaxed) > 200_000, "it is counted all the same");
+}
+
+#[test]
+fn what_passed_passes_again_at_replay() {
+    let mut runner = running(working(HEAVY_WORK), &limited(Some(10_000)));
+    runner.replays(true);
+    assert_eq!(set_aside(&mut runner, &[1.0, HEAVY], 2), []);
+    runner.replays(false);
+    assert_eq!(set_aside(&mut runner, &[1.0, HEAVY], 2).len(), 1);
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Guest {
     pub rows: Option<&'static str>,
     pub save: Option<&'static str>,
     pub load: &'static str,
+    /// What `merge` does, and `finish` before it answers.
+    pub windows: &'static str,
     /// What happens before room is given.
     pub realloc: &'static str,
     /// What happens when an answer was read: by default all room is free again.
@@ -50,6 +52,7 @@ impl Guest {
             rows: None,
             save: None,
             load: "(i32.store8 (i32.const 96) (i32.const 0)) (i32.const 96)",
+            windows: "",
             realloc: "",
             forget: "(global.set $free (i32.const 65536))",
             reads: &["temp"],
@@ -93,6 +96,7 @@ impl Guest {
             ("{rows}", self.rows.map_or(fixed.clone(), str::to_string)),
             ("{save}", self.save.map_or(fixed, str::to_string)),
             ("{load}", self.load.to_string()),
+            ("{windows}", self.windows.to_string()),
             ("{realloc}", self.realloc.to_string()),
             ("{forget}", self.forget.to_string()),
             ("{about}", about.to_string()),
