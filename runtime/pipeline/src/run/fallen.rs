@@ -39,6 +39,28 @@ enum Risen {
     Drain,
 }
 
+/// Where a pipeline stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// Between two turns.
+    BetweenTurns,
+    /// In the middle of a replay.
+    InReplay,
+    /// Before it recovered what there was.
+    BeforeStart,
+}
+
+impl Stand {
+    /// Why nothing but a release can be done to operators there.
+    fn hinders(self) -> Option<&'static str> {
+        match self {
+            Stand::BetweenTurns => None,
+            Stand::InReplay => Some("it replays its input"),
+            Stand::BeforeStart => Some("it has not begun"),
+        }
+    }
+}
+
 impl Running {
     /// Brings operators that have no state yet to the committed read position, as it was committed.
     pub(crate) fn recover(&mut self) -> Result<(), Stop> {
@@ -58,11 +80,11 @@ impl Running {
     }
 
     /// Stands before anything is done where all there is of a plugin is a version that is not to begin by itself. What comes in
-    /// is kept meanwhile, and not worked on by what was sent away: results can be made later, and not be taken back.
+    /// is kept meanwhile, and not worked on by what was sent away: results can be made later, and not be taken back. Only a person
+    /// releases it, whatever `release_after` says: the doubt is of the version, and time does not make it better.
     pub(super) async fn doubted(&mut self, drain: &CancellationToken) -> Result<Sent, Stop> {
         for operator in 0..self.pipeline.options.operators.len() {
             let Some(reason) = self.pipeline.options.operators[operator].doubt.take() else { continue };
-            let wait = self.wait(operator);
             let shown = Quarantined {
                 operator: operator + 1,
                 plugin: self.pipeline.chain.plugin(operator),
@@ -70,15 +92,14 @@ impl Running {
                 at: String::new(),
                 device: String::new(),
                 reason,
-                release_at: (wait > 0).then(|| self.pipeline.store.arrival_now().saturating_add(wait)),
+                release_at: None,
                 records: 0,
             };
             tracing::error!(pipeline = &*self.pipeline.options.name, stands = true, "{}", shown.sentence());
             let plugin = shown.plugin.clone();
-            match self.stand(shown, wait, true, drain).await? {
+            match self.stand(shown, 0, Stand::BeforeStart, drain).await? {
                 Risen::Drain => return Ok(Sent::Abandoned),
-                Risen::Released => {}
-                Risen::Itself => self.note_try(operator, wait),
+                Risen::Released | Risen::Itself => {}
                 Risen::Asked(reply) => reply.say(Ok(Answer::Released { operator: operator + 1, plugin })),
             }
             self.show_held();
@@ -129,7 +150,8 @@ impl Running {
             }
         }
         shown.policy = OnQuarantine::Halt;
-        let risen = match self.stand(shown, wait, replaying, drain).await {
+        let stand = if replaying { Stand::InReplay } else { Stand::BetweenTurns };
+        let risen = match self.stand(shown, wait, stand, drain).await {
             Ok(risen) => risen,
             Err(stop) => return Ok(Some(Err(stop))),
         };
@@ -175,13 +197,12 @@ impl Running {
         Ok(self.recover())
     }
 
-    /// Stands until the plugin is released, or another version is in its place. Where the pipeline is `replaying` its
-    /// operators are in the middle of it, and nothing but a release can be done.
+    /// Stands until the plugin is released, or another version is in its place; by itself after a `wait` that is not 0.
     async fn stand(
         &mut self,
         shown: Quarantined,
         wait: i64,
-        replaying: bool,
+        place: Stand,
         drain: &CancellationToken,
     ) -> Result<Risen, Stop> {
         let (operator, sentence) = (shown.operator, shown.sentence());
@@ -195,17 +216,19 @@ impl Running {
                 asked = self.pipeline.asks.next() => asked,
                 () = &mut alarm, if wait > 0 => return Ok(Risen::Itself),
             };
-            match ask {
-                Ask::Release { operator: asked } if asked == operator && (replaying || !self.is_held(operator - 1)) => {
+            match (ask, place.hinders()) {
+                (Ask::Release { operator: asked }, hindered)
+                    if asked == operator && (hindered.is_some() || !self.is_held(operator - 1)) =>
+                {
                     return Ok(Risen::Asked(reply));
                 }
-                _ if replaying => reply.say(Err(format!(
-                    "it replays its input, and {sentence}; release that, or put a good file in its place and restart"
+                (_, Some(why)) => reply.say(Err(format!(
+                    "{why}, and {sentence}; release that, or put a good file in its place and restart"
                 ))),
-                Ask::Shadow { operator: asked, shadow: Some(_) } if asked == operator => {
+                (Ask::Shadow { operator: asked, shadow: Some(_) }, None) if asked == operator => {
                     reply.say(Err(self.pipeline.chain.not_called(operator - 1)));
                 }
-                ask => {
+                (ask, None) => {
                     let (plugin, held) = (self.pipeline.chain.plugin_hash(operator - 1), self.is_held(operator - 1));
                     if self.asked(Asked { ask, reply }, drain).await? == Sent::Abandoned {
                         return Ok(Risen::Drain);

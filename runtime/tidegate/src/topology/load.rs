@@ -18,8 +18,8 @@ pub(super) struct Loaded {
 ///
 /// Where that cannot be loaded any more (a worn card, another key) there is only what was sent away. A gateway that refused to
 /// start would take in nothing and could not be asked why; one that ran it would make results that nobody wants and that
-/// cannot be taken back. So it starts, readings are kept, and the pipeline stands as by a quarantine, until a person releases it
-/// or `release_after` is over.
+/// cannot be taken back. So it starts, readings are kept, and the pipeline stands as by a quarantine, until a person releases it:
+/// `release_after` is for faults, which may pass.
 pub(super) fn for_start(config: &Config, engine: &Engine, operator: &OperatorConfig) -> Result<Loaded, String> {
     let (name, limits) = (&operator.plugin, limits(config, operator));
     let loaded = from_folder(config, engine, operator, &limits)?;

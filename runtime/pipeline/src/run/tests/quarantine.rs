@@ -287,14 +287,18 @@ fn what_changes_nothing_that_lasts_is_answered_while_there_is_no_room() {
 #[test]
 fn a_version_that_was_sent_away_works_on_nothing_before_it_is_released() {
     let why = "it was sent away";
-    let doubted = OperatorOptions { doubt: Some(why.into()), ..hostile(mended(), OnQuarantine::DeadLetter) };
+    // Time does not make it better.
+    let release_after = Some(Duration::from_micros(1));
+    let doubt = Some(why.into());
+    let doubted = OperatorOptions { doubt, release_after, ..hostile(mended(), OnQuarantine::DeadLetter) };
     let bench = Bench::new(vec![doubted]);
     bench.append(&[(1, 0, 20.0); 20]);
     beside(&bench, async |handle, _| {
         until(&handle, |s| s.state == State::Quarantined).await;
         let refused = handle.ask(Ask::Shadow { operator: 1, shadow: None }).await.unwrap_err();
-        let stands = "operator 1 (hostile 1.0.0) is in quarantine: it was sent away";
+        let stands = "it has not begun, and operator 1 (hostile 1.0.0) is in quarantine: it was sent away";
         assert!(refused.contains(stands), "{refused}");
+        assert_eq!(handle.status().quarantined[0].release_at, None);
         assert_eq!((handle.status().records_in, handle.status().quarantined.len()), (0, 1));
         let released = handle.ask(Ask::Release { operator: 1 }).await;
         assert_eq!(released, Ok(Answer::Released { operator: 1, plugin: "hostile 1.0.0".into() }));
