@@ -95,6 +95,11 @@ impl Shadow {
         self.books(|books| books.verdict())
     }
 
+    /// Why others want it to end, or ended it: it is to take nobody's place any more.
+    pub fn stopped(&self) -> Option<String> {
+        self.books(|books| books.stopped())
+    }
+
     /// Resolves when it has passed or failed; where its bounds have no end, when it has ended.
     pub async fn settled(&self) -> Verdict {
         loop {

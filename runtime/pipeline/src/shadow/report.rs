@@ -206,6 +206,12 @@ impl Books {
         of_records.or_else(|| windows.then(|| self.windows.too_slow(slower, "window it finishes")).flatten())
     }
 
+    /// Why others want it to end, or ended it.
+    pub fn stopped(&self) -> Option<String> {
+        let ended = (self.report.state == ShadowState::Stopped).then(|| self.report.reason.clone().unwrap_or_default());
+        self.stop.clone().or(ended)
+    }
+
     /// What the bounds say by now.
     pub fn verdict(&self) -> Option<Verdict> {
         let ShadowReport { state, records, compared, differ, faults, live_faults, ref reason, .. } = self.report;
@@ -214,6 +220,10 @@ impl Books {
             (ShadowState::Running, _) => {}
             (ShadowState::Ended, reason) => return Some(Verdict::Failed(reason.clone().unwrap_or_default())),
             (ShadowState::Stopped, reason) => return Some(Verdict::Stopped(reason.clone().unwrap_or_default())),
+        }
+        // It works off what it was given: who told it to stop does not want it in the live one's place any more.
+        if self.stop.is_some() {
+            return None;
         }
         let more = faults.saturating_sub(live_faults);
         if more > faults_max {

@@ -60,6 +60,23 @@ fn what_another_version_keeps_or_drops_is_told_and_the_output_is_the_live_ones()
 }
 
 #[test]
+fn one_that_was_told_to_stop_does_not_pass_by_what_it_is_still_to_work_off() {
+    let mut operator = Bench::deadband().recipe.operator(1, second()).unwrap();
+    let mut books = Books::new(&mut *operator, Bounds { records: Some(100), ..BOUNDS });
+    let entry = || Noted {
+        records: 100,
+        found: compare::Found { compared: 1, ..Default::default() },
+        faults: (0, 0),
+        spent: Default::default(),
+    };
+    books.stop("enough");
+    books.note(entry());
+    assert_eq!((books.verdict(), books.stopped()), (None, Some("enough".into())));
+    books.end(None);
+    assert_eq!((books.verdict(), books.stopped()), (Some(Verdict::Stopped("enough".into())), Some("enough".into())));
+}
+
+#[test]
 fn a_shadow_that_traps_or_never_ends_harms_nobody() {
     const BEGIN: &str = "(memory.fill (local.get $mask) (i32.const 0) (local.get $rows))";
     let trap = deadband(&[NUMBER, (BEGIN, "(if (local.get $rows) (then unreachable))")]);

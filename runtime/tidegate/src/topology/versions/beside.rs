@@ -204,8 +204,12 @@ impl Versions {
         outcomes
     }
 
-    async fn promote_one(&self, own: &str, Candidate { at, plugin: tried, .. }: &Candidate) -> Result<String, String> {
+    async fn promote_one(&self, own: &str, candidate: &Candidate) -> Result<String, String> {
+        let Candidate { at, plugin: tried, shadow } = candidate;
         let loaded = self.load_named(*at, own).await?;
+        if let Some(why) = shadow.stopped() {
+            return Err(format!("passed, but was stopped before it took its place: {why}"));
+        }
         if loaded.plugin.hash() != tried.hash() {
             return Err(format!("passed, but the file of {own} changed meanwhile: the old version goes on"));
         }
