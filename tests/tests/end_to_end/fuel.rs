@@ -42,6 +42,22 @@ fn heavy() -> String {
     text.replacen("(func (export \"version\")", &format!("{core} (func (export \"version\")"), 1)
 }
 
+/// The shadow of the same plugin has seen twenty records, and took the same fuel over them.
+fn shadow_takes_as_much(gateway: &Gateway) {
+    let told = gateway.eventually(PATIENCE, "the shadow has seen them", || {
+        match gateway.plugin(&["shadow", "p", "1", "--status"]).unwrap() {
+            told if told.contains(&format!("  {:18}  20\n", "records")) => Ok(told),
+            told => Err(told),
+        }
+    });
+    let fuel_of = |figure: &str| {
+        let line = told.lines().find(|line| line.trim_start().starts_with(figure)).unwrap_or_else(|| panic!("{told}"));
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(fuel_of("fuel_per_record") > 10_000, "{told}");
+    assert_eq!(fuel_of("fuel_per_record"), fuel_of("live_fuel_per_record"), "it is the same plugin");
+}
+
 #[test]
 fn fuel_is_told_and_a_record_that_takes_too_much_is_set_aside_over_a_kill() {
     let (plugins, port) = (tempfile::tempdir().unwrap(), free_port());
@@ -96,20 +112,10 @@ fn fuel_is_told_and_a_record_that_takes_too_much_is_set_aside_over_a_kill() {
         assert!(reason.contains("fuel: took more fuel than call_fuel allows (in work)"), "{letter}");
     }
     // What runs beside it is compared by its fuel, too.
-    let plugin = |verb: &str, more: &[&str]| gateway.plugin(&[&[verb, "p", "1"], more].concat()).unwrap();
-    plugin("shadow", &["deadband"]);
+    gateway.plugin(&["shadow", "p", "1", "deadband"]).unwrap();
     send(port, 60..80);
     appended(&gateway, 76, 4);
-    let told = gateway.eventually(PATIENCE, "the shadow has seen them", || match plugin("shadow", &["--status"]) {
-        told if told.contains(&format!("  {:18}  20\n", "records")) => Ok(told),
-        told => Err(told),
-    });
-    let fuel_of = |figure: &str| {
-        let line = told.lines().find(|line| line.trim_start().starts_with(figure)).unwrap_or_else(|| panic!("{told}"));
-        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
-    };
-    assert!(fuel_of("fuel_per_record") > 10_000, "{told}");
-    assert_eq!(fuel_of("fuel_per_record"), fuel_of("live_fuel_per_record"), "it is the same plugin");
+    shadow_takes_as_much(&gateway);
     let (_, ready) = gateway.readiness();
     assert!(!ready.contains("replay"), "{ready}");
 
