@@ -1,6 +1,6 @@
 //! Why a plugin could not be loaded or configured: what is wrong, where, and what to do about it.
 
-use crate::{Fault, Grant, TrustProblem};
+use crate::{About, Fault, Grant, TrustProblem};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -84,6 +84,15 @@ pub enum LoadProblem {
     /// It failed when asked about itself.
     #[error("failed when asked to describe itself: {0}")]
     Describe(Fault),
+    /// Its parameters' schema is larger than [`About::PARAMS_BYTES_MAX`].
+    #[error(
+        "has {bytes} bytes of JSON Schema for its parameters, the most are {}: shorten its descriptions",
+        About::PARAMS_BYTES_MAX
+    )]
+    Params {
+        /// How large it is.
+        bytes: usize,
+    },
 }
 
 impl LoadProblem {
@@ -96,7 +105,7 @@ impl LoadProblem {
             LoadProblem::Compile(_) => "compile",
             LoadProblem::CompileTime(_) => "compile_time",
             LoadProblem::Imports(_) | LoadProblem::NotGranted(_) | LoadProblem::ImportShape(_) => "imports",
-            LoadProblem::Describe(_) => "describe",
+            LoadProblem::Describe(_) | LoadProblem::Params { .. } => "describe",
             LoadProblem::Text(_) | LoadProblem::NotWasm | LoadProblem::Native | LoadProblem::CoreModule => {
                 "not_component"
             }

@@ -55,6 +55,9 @@ pub(crate) fn load(engine: &Shared, bytes: &[u8], limits: &Limits) -> Result<Plu
     let mut guest = Guest::start(&plugin, limits).map_err(LoadProblem::Describe)?;
     guest.check_types(kind)?;
     let about = guest.describe().map_err(LoadProblem::Describe)?;
+    if about.params.len() > About::PARAMS_BYTES_MAX {
+        return Err(LoadProblem::Params { bytes: about.params.len() });
+    }
     plugin.about = About {
         name: fault::bounded(about.name),
         version: fault::bounded(about.version),

@@ -72,8 +72,13 @@ pub struct About {
     pub version: String,
     /// One line.
     pub summary: String,
-    /// JSON Schema (2020-12) of its parameters.
+    /// JSON Schema (2020-12) of its parameters, at most [`About::PARAMS_BYTES_MAX`] bytes.
     pub params: String,
+}
+
+impl About {
+    /// The largest schema of parameters: pages parse it whenever somebody looks, and people read it.
+    pub const PARAMS_BYTES_MAX: usize = 64 << 10;
 }
 
 /// A plugin, compiled and ready to be instantiated by [`crate::Runner`]s of any thread.

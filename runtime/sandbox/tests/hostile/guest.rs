@@ -33,6 +33,8 @@ pub struct Guest {
     pub reads: &'static [&'static str],
     pub slots: bool,
     pub emits: &'static [(&'static str, Scalar)],
+    /// Address and length of its parameters' schema, where that is not `{}`.
+    pub params: Option<[u32; 2]>,
     /// The contract's version it speaks.
     pub version: &'static str,
     /// Where its one fixed answer is.
@@ -58,6 +60,7 @@ impl Guest {
             reads: &["temp"],
             slots: kind == Kind::Aggregate,
             emits: &[],
+            params: None,
             version: "1.0.0",
             reply: 0,
             image: Image::default(),
@@ -78,10 +81,11 @@ impl Guest {
 
     /// The component's text.
     pub fn text(mut self) -> String {
-        let about: Vec<u32> = ["hostile", "1.0.0", "Does what it should not", "{}"]
+        let mut about: Vec<u32> = ["hostile", "1.0.0", "Does what it should not"]
             .iter()
             .flat_map(|text| self.image.list(text.as_bytes(), text.len()))
             .collect();
+        about.extend(self.params.unwrap_or_else(|| self.image.list(b"{}", 2)));
         let about = self.image.words(&about);
         let plan = self.plan();
         let fixed = format!("(i32.const {})", self.reply);

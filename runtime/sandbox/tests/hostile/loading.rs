@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
-use tidegate_sandbox::{Engine, EngineOptions, Input, Kind, Limits, Runner};
+use tidegate_sandbox::{About, Engine, EngineOptions, Input, Kind, Limits, Runner};
 
 fn check(bytes: impl AsRef<[u8]>, parts: &[&str]) {
     let refused = engine().load_bytes(Path::new("some.wasm"), bytes.as_ref(), &Limits::default());
@@ -129,6 +129,16 @@ fn what_an_instance_declares_meets_the_caps_before_it_runs() {
     describe(Guest { core: start, ..filter() }, &["trap: wasm `unreachable` instruction executed (in boom)"]);
     let two = "(memory 200) (memory 200)".to_string();
     describe(Guest { core: two, ..filter() }, &["memory: asked for more memory than it may have"]);
+}
+
+#[test]
+fn a_schema_of_parameters_larger_than_its_cap_is_refused() {
+    // Zeros, as the memory is from its second page on.
+    let schema = |bytes: u32| Guest { memory: "3", params: Some([65_536, bytes]), ..Guest::filter("unreachable") };
+    let most = schema(65_536).load().expect("the most there may be");
+    assert_eq!(most.about().params.len(), About::PARAMS_BYTES_MAX);
+    let error = schema(65_537).load().expect_err("larger");
+    says(&error, &["plugin hostile.wat: has 65537 bytes of JSON Schema", "the most are 65536: shorten"]);
 }
 
 #[test]

@@ -43,9 +43,13 @@ pub trait View: Send + Sync + 'static {
     fn status(&self) -> serde_json::Value;
     /// The streams, for taps.
     fn store(&self) -> Arc<dyn Store>;
-    /// The plugins of the operators by name, each with its parameters as JSON Schema and its fields.
-    fn plugins(&self) -> serde_json::Value {
-        json!({})
+    /// The names that operators have their plugins under, each once.
+    fn plugins(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// What a form for one of them is drawn from: its parameters as JSON Schema, its fields, its operators.
+    fn plugin(&self, _name: &str) -> Option<serde_json::Value> {
+        None
     }
     /// A pipeline, by its name.
     fn pipeline(&self, name: &str) -> Option<tidegate_pipeline::Handle>;

@@ -5,7 +5,7 @@ use crate::ndjson;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Json, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tidegate_record::streams;
 use tidegate_store::{Dates, Error, Listing, Position, Store, Visibility};
@@ -26,17 +26,17 @@ pub(super) async fn pipelines(State(shared): State<Shared>) -> Response {
 
 /// `GET /api/v1/plugins`: the plugins of the operators by name, each with what a form for it is drawn from.
 pub(super) async fn plugins(State(shared): State<Shared>) -> Response {
-    Json(shared.view.plugins()).into_response()
+    let view = &shared.view;
+    let plugins = view.plugins().into_iter().filter_map(|name| Some((name.clone(), view.plugin(&name)?)));
+    Json(Value::from(plugins.collect::<Map<_, _>>())).into_response()
 }
 
 /// `GET /api/v1/plugins/NAME`: one of them.
 pub(super) async fn plugin(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
-    let mut plugins = shared.view.plugins();
-    match plugins.get_mut(&name) {
-        Some(plugin) => Json(plugin.take()).into_response(),
+    match shared.view.plugin(&name) {
+        Some(plugin) => Json(plugin).into_response(),
         None => {
-            let known: Vec<&String> = plugins.as_object().into_iter().flat_map(|plugins| plugins.keys()).collect();
-            let reason = format!("no operator has a plugin {name:?}; there are {known:?}");
+            let reason = format!("no operator has a plugin {name:?}; there are {:?}", shared.view.plugins());
             refusal(StatusCode::NOT_FOUND, reason)
         }
     }

@@ -77,8 +77,12 @@ impl http::View for View {
         Some(Arc::new(versions))
     }
 
-    fn plugins(&self) -> Value {
-        self.versions.as_ref().map_or_else(|| json!({}), Versions::forms)
+    fn plugins(&self) -> Vec<String> {
+        self.versions.as_ref().map(Versions::names).unwrap_or_default()
+    }
+
+    fn plugin(&self, name: &str) -> Option<Value> {
+        self.versions.as_ref()?.form(name)
     }
 
     fn pipeline(&self, name: &str) -> Option<tidegate_pipeline::Handle> {

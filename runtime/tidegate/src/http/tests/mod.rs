@@ -59,8 +59,12 @@ impl View for Shown {
         json!({ "gateway": "plant-7", "streams": 1, "pipelines": { "p": { "operators": [] } } })
     }
 
-    fn plugins(&self) -> Value {
-        json!({ "warm": { "kind": "filter", "params": { "type": "object" } } })
+    fn plugins(&self) -> Vec<String> {
+        vec!["warm".into()]
+    }
+
+    fn plugin(&self, name: &str) -> Option<Value> {
+        (name == "warm").then(|| json!({ "kind": "filter", "params": { "type": "object" } }))
     }
 
     fn store(&self) -> Arc<dyn Store> {

@@ -2,22 +2,24 @@
 
 use super::Versions;
 use crate::author;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 impl Versions {
-    /// By the names operators have them under. Where operators run several versions of one, that of the first.
-    pub(in crate::topology) fn forms(&self) -> Value {
-        let mut forms: Map<String, Value> = Map::new();
-        for operator in &self.0.operators {
-            let form = forms.entry(&operator.configured.plugin).or_insert_with(|| {
-                let mut form = author::form(&operator.now().plugin);
-                form["operators"] = json!([]);
-                form
-            });
-            if let Some(operators) = form["operators"].as_array_mut() {
-                operators.push(json!({ "pipeline": operator.pipeline, "operator": operator.number }));
-            }
-        }
-        forms.into()
+    /// The names operators have their plugins under.
+    pub(in crate::topology) fn names(&self) -> Vec<String> {
+        let names: BTreeSet<&String> = self.0.operators.iter().map(|operator| &operator.configured.plugin).collect();
+        names.into_iter().cloned().collect()
+    }
+
+    /// One of them. Where operators run several versions of it, that of the first.
+    pub(in crate::topology) fn form(&self, name: &str) -> Option<Value> {
+        let operators = || self.0.operators.iter().filter(|operator| operator.configured.plugin == name);
+        // The plugin is let go of before its schema is parsed: a swap waits for who holds it.
+        let plugin = operators().next()?.now().plugin.clone();
+        let mut form = author::form(&plugin);
+        let runs = operators().map(|operator| json!({ "pipeline": operator.pipeline, "operator": operator.number }));
+        form["operators"] = runs.collect();
+        Some(form)
     }
 }
