@@ -107,7 +107,7 @@ impl Gateway {
         let address = listener.local_addr().map_err(StartError::one)?;
         let cache = plan::made_cache_dir(&config).map_err(StartError::one)?;
         let engine = plan::engine(&config, cache).map_err(StartError::one)?;
-        let Plan { streams, pipelines, warnings, versions } = plan(&config, &engine).map_err(StartError)?;
+        let Plan { streams, pipelines, warnings, notes, versions } = plan(&config, &engine).map_err(StartError)?;
         let kept = Kept::of(&config);
         kept.keep_all(versions);
         warnings.iter().for_each(|warning| tracing::warn!(warning, "unwise configuration"));
@@ -137,7 +137,7 @@ impl Gateway {
             view.pipelines.push((name.clone(), handle));
             built.push((name, pipeline));
         }
-        let versions = Versions::new(&config, engine, kept, operators);
+        let versions = Versions::new(&config, engine, kept, (operators, notes));
         view.versions = Some(versions.clone());
         let forwards = build_sinks(&config, &store, &clock, &mut view)?;
         let mut sources = Vec::new();

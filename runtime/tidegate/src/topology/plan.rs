@@ -5,7 +5,10 @@ use crate::author;
 use crate::config::{Config, OperatorConfig, PipelineConfig, PluginsConfig};
 use crate::tables;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_pipeline::{Chain, OperatorOptions, PipelineOptions, WindowOptions};
@@ -17,6 +20,9 @@ use tidegate_store::{Hold, StreamSpec};
 /// more bytes stored than in memory, which is what a pipeline counts.
 const CHECKPOINTS_A_STREAM: u64 = 8;
 
+/// What should be known of operators: by pipeline, and number from 1.
+pub(super) type Notes = BTreeMap<(String, usize), String>;
+
 /// Everything checked, nothing begun.
 pub struct Plan {
     /// Every stream with its readers.
@@ -25,6 +31,8 @@ pub struct Plan {
     pub pipelines: Vec<(PipelineOptions, Arc<Schema>)>,
     /// What is unwise about the plugins, a sentence each.
     pub warnings: Vec<String>,
+    /// Which operators' files are not what is loaded, and why.
+    pub notes: Notes,
     /// The very bytes each plugin was loaded from, by the SHA-256 of its component: what a start keeps. A plugin's file may
     /// hold another version by then.
     pub versions: BTreeMap<String, Vec<u8>>,
@@ -38,9 +46,14 @@ pub(super) fn cache_dir(config: &Config) -> PathBuf {
 /// The same, made where it is not there.
 pub(super) fn made_cache_dir(config: &Config) -> Result<PathBuf, String> {
     let folder = cache_dir(config);
-    std::fs::create_dir_all(&folder)
-        .map_err(|e| format!("plugins.cache_dir: {} cannot be made: {e}", folder.display()))?;
+    private_folder(&folder).map_err(|e| format!("plugins.cache_dir: {} cannot be made: {e}", folder.display()))?;
     Ok(folder)
+}
+
+/// Makes a folder where it is not there, which only its owner may look into, whatever the umask; what it lies in is anybody's.
+pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
+    folder.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// The engine, with its compiled plugins in `cache_dir`.
@@ -62,9 +75,9 @@ pub fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
         Err(wrong) => problems.extend(wrong),
     }
     let (config, has_tables) = (&config, problems.is_empty());
-    let (mut pipelines, mut versions) = (Vec::new(), BTreeMap::new());
+    let (mut pipelines, mut versions, mut notes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for pipeline in &config.pipelines {
-        match options(config, engine, pipeline, &mut versions) {
+        match options(config, engine, pipeline, (&mut versions, &mut notes)) {
             // Without them, what a plugin says of its tables would only bring problems that are none.
             Ok(_) if !has_tables && pipeline.operators.iter().any(|operator| operator.grants.lookup) => {}
             Ok(options) => pipelines.push(options),
@@ -77,8 +90,9 @@ pub fn plan(config: &Config, engine: &Engine) -> Result<Plan, Vec<String>> {
     }
     let pipelines = derive(pipelines, &mut schemas, &mut problems);
     let streams = specs(config, &schemas, &mut problems);
-    let warnings = [unsigned(config, &pipelines), doubted(&pipelines)].concat();
-    if problems.is_empty() { Ok(Plan { streams, pipelines, warnings, versions }) } else { Err(problems) }
+    let mut warnings = [unsigned(config, &pipelines), doubted(&pipelines)].concat();
+    warnings.extend(notes.iter().map(|((name, number), note)| format!("pipelines.{name}, operator {number}: {note}")));
+    if problems.is_empty() { Ok(Plan { streams, pipelines, warnings, notes, versions }) } else { Err(problems) }
 }
 
 /// Plugins nobody has signed where keys are given: they run, for signatures are not required.
@@ -115,7 +129,7 @@ fn options(
     config: &Config,
     engine: &Engine,
     pipeline: &PipelineConfig,
-    versions: &mut BTreeMap<String, Vec<u8>>,
+    (versions, notes): (&mut BTreeMap<String, Vec<u8>>, &mut Notes),
 ) -> Result<PipelineOptions, Vec<String>> {
     let mut problems = Vec::new();
     let mut operators = Vec::new();
@@ -123,6 +137,8 @@ fn options(
         match load::for_start(config, engine, operator) {
             Ok(loaded) => {
                 versions.insert(loaded.plugin.sha256(), loaded.bytes);
+                let at = (pipeline.name.clone(), index + 1);
+                notes.extend(loaded.note.map(|note| (at, note)));
                 operators.push(operator_options(config, operator, loaded.plugin, loaded.doubt));
             }
             Err(error) => problems.push(format!("pipelines.{}, operator {}: {error}", pipeline.name, index + 1)),
@@ -246,4 +262,19 @@ fn specs(config: &Config, schemas: &BTreeMap<String, Arc<Schema>>, problems: &mu
         });
     }
     specs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn what_runs_as_native_code_lies_where_only_its_owner_may_look_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("store/plugin-cache");
+        (0..2).for_each(|_| private_folder(&made).unwrap());
+        let mode = |folder: &Path| std::fs::metadata(folder).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&made), 0o700);
+    }
 }

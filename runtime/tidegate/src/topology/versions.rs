@@ -8,9 +8,9 @@ mod forms;
 mod watch;
 
 use super::PIPELINE_STACK_BYTES;
-use super::kept::{Distrusted, Kept};
+use super::kept::Kept;
 use super::load::{self, Loaded};
-use super::plan;
+use super::plan::Notes;
 use crate::config::{Config, OnChange, OperatorConfig};
 use crate::http::{Change, Versions as Changes};
 use crate::readiness::{Reason, Severity};
@@ -18,6 +18,7 @@ use beside::Beside;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_pipeline::{Handle, Recipe, Swapped};
@@ -47,6 +48,9 @@ struct Operator {
     configured: OperatorConfig,
     recipe: Recipe,
     handle: Handle,
+    /// Of all operators that have its plugin: held by who changes what a start loads of that, until what runs is so, too. It may
+    /// be long, and `turn` is only ever taken after it.
+    starts: Arc<tokio::sync::Mutex<()>>,
     /// Held by who changes its version: one after the other.
     turn: tokio::sync::Mutex<()>,
     now: Mutex<Now>,
@@ -66,24 +70,27 @@ impl Versions {
         config: &Config,
         engine: Engine,
         kept: Kept,
-        pipelines: Vec<(String, Handle, Vec<Recipe>)>,
+        (pipelines, mut notes): (Vec<(String, Handle, Vec<Recipe>)>, Notes),
     ) -> Versions {
         let configured = |name: &str, index: usize| {
             let pipeline = config.pipelines.iter().find(|pipeline| pipeline.name == name)?;
             pipeline.operators.get(index).cloned()
         };
-        let (claim, mut operators) = (kept.claim(), Vec::new());
-        if claim.is_none() {
-            let folder = plan::cache_dir(config);
-            tracing::warn!(folder = %folder.display(), "plugins.cache_dir cannot be claimed (another gateway has it): it will only grow");
+        let claim = kept.claim();
+        if let Err(why) = &claim {
+            tracing::warn!(why, "versions of plugins that ran cannot be let go of: they will only grow");
         }
+        let (mut operators, mut starts) = (Vec::new(), BTreeMap::<String, Arc<tokio::sync::Mutex<()>>>::new());
         for (pipeline, handle, recipes) in pipelines {
             for (index, recipe) in recipes.into_iter().enumerate() {
                 let Some(configured) = configured(&pipeline, index) else { continue };
                 let plugin = recipe.options.plugin.clone();
-                let distrusted = kept.distrusted(&configured.plugin).filter(|d| d.good == plugin.sha256());
-                let note = distrusted.map(|distrusted| distrusted.note(&configured.plugin));
-                let note = recipe.options.doubt.clone().or(note);
+                let doubt = recipe.options.doubt.clone();
+                if doubt.is_none() {
+                    runs_at_start(&kept, &configured.plugin, &plugin);
+                }
+                let note = doubt.or_else(|| notes.remove(&(pipeline.clone(), index + 1)));
+                let starts = starts.entry(configured.plugin.clone()).or_default().clone();
                 let now = Now { plugin, beside: None, note };
                 operators.push(Operator {
                     pipeline: pipeline.clone(),
@@ -91,12 +98,13 @@ impl Versions {
                     configured,
                     recipe,
                     handle: handle.clone(),
+                    starts,
                     turn: tokio::sync::Mutex::default(),
                     now: Mutex::new(now),
                 });
             }
         }
-        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept, keeping: Mutex::new(claim) }))
+        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept, keeping: Mutex::new(claim.ok()) }))
     }
 
     /// The operators of a pipeline, for its status.
@@ -162,6 +170,13 @@ impl Versions {
         engine.forget_all_but(&running);
     }
 
+    /// A version is what a start loads of a plugin from now on: it is kept, and let go of by nobody meanwhile.
+    fn trust(&self, name: &str, next: &Plugin, bytes: &[u8]) -> std::io::Result<()> {
+        let _keeping = self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.kept.keep(&next.sha256(), bytes);
+        self.0.kept.trust(name, &next.sha256())
+    }
+
     /// A version runs from now on, and is kept.
     fn runs(&self, at: usize, next: Arc<Plugin>, bytes: &[u8]) {
         let Shared { operators, kept, keeping, .. } = &*self.0;
@@ -184,7 +199,7 @@ impl Versions {
     /// A version takes the place of what runs.
     async fn swap_to(&self, at: usize, loaded: Loaded) -> Result<Swapped, String> {
         let operator = &self.0.operators[at];
-        let _turn = operator.turn.lock().await;
+        let (_starts, _turn) = (operator.starts.lock().await, operator.turn.lock().await);
         let (handle, recipe, number) = (operator.handle.clone(), operator.recipe.clone(), operator.number);
         let (tokio, Loaded { plugin: next, bytes, .. }) = (tokio::runtime::Handle::current(), loaded);
         let versions = self.clone();
@@ -192,13 +207,12 @@ impl Versions {
             let (operator, kept) = (&versions.0.operators[at], &versions.0.kept);
             let name = &operator.configured.plugin;
             // Before the switch: no start may load what was before over a snapshot of what runs then.
-            let distrusted = kept.distrusted(name);
             let unsure = |error| format!("it is not sure what a restart would load ({error}): {name} is not swapped");
-            kept.trust(name).map_err(unsure)?;
+            let before = kept.before(name).map_err(unsure)?;
+            versions.trust(name, &next, &bytes).map_err(unsure)?;
             let swapped = tokio.block_on(tidegate_pipeline::swap(&handle, number, &recipe, next.clone()));
             let Ok(swapped) = swapped else {
-                let again = distrusted.map_or(Ok(()), |distrusted| kept.again(name, Some(distrusted)));
-                again.unwrap_or_else(|reason| {
+                kept.again(name, before).unwrap_or_else(|reason| {
                     tracing::warn!(plugin = name, reason, "a plugin's file is distrusted no more")
                 });
                 return swapped;
@@ -258,14 +272,14 @@ impl Operator {
     }
 }
 
-impl Distrusted {
-    /// What a person should know of it.
-    fn note(&self, name: &str) -> String {
-        let tried: String = self.tried.chars().take(12).collect();
-        format!(
-            "the file of {name} holds version {tried}, which was sent away or not tried to its end: what ran before goes on, \
-             after a restart too; replace the file, try it again by `tidegate plugin canary`, or take it by `swap`"
-        )
+/// A start loaded a version from a plugin's file: should that not load the next time, this is what ran last.
+fn runs_at_start(kept: &Kept, name: &str, plugin: &Plugin) {
+    let sha256 = plugin.sha256();
+    let noted = kept.distrusted(name).ok().flatten();
+    if noted.is_some_and(|noted| noted.good != sha256 && !noted.is_of(&sha256))
+        && let Err(error) = kept.trust(name, &sha256)
+    {
+        tracing::warn!(plugin = name, %error, "it is not noted that this version ran");
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! They end with the gateway. What a canary's file holds is distrusted from its beginning until it took the operator's place.
 
-use super::{Distrusted, Loaded, Shared, Versions, aside, label, load};
+use super::{Loaded, Shared, Versions, aside, label, load};
 use crate::http::{Canary, Shadow as Asked};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tidegate_pipeline::{Ask, Bounds, Shadow, Verdict};
 use tidegate_sandbox::Plugin;
 
@@ -32,6 +32,8 @@ impl Beside {
 struct Candidate {
     at: usize,
     plugin: Arc<Plugin>,
+    /// Whether it is what the operator's own file held.
+    is_own: bool,
     shadow: Shadow,
 }
 
@@ -63,17 +65,12 @@ impl Versions {
         let mut tried = Vec::new();
         for &at in &operators {
             let Loaded { plugin, .. } = self.load_named(at, &name).await?;
-            let (now, called) = (self.0.operators[at].now().plugin.clone(), &plugin.about().name);
-            if plugin.hash() == now.hash() {
-                return Err(format!("{name} is the version that runs: put the new one into plugins.dir first"));
-            }
-            if *called != now.about().name {
-                let remedy = "it may run as a shadow; to take the place it has to be built under the same name";
-                return Err(format!("{name} calls itself {called}, not {}: {remedy}", now.about().name));
-            }
             tried.push((at, plugin));
         }
-        let before = self.0.kept.distrusted(&own);
+        // What runs changes no more until what a start loads is noted, and the trial has begun.
+        let _starts = self.0.operators[first].starts.lock().await;
+        tried.iter().try_for_each(|(at, plugin)| self.may_be_tried(*at, &name, plugin))?;
+        let before = self.0.kept.before(&own).map_err(|error| error.to_string())?;
         if name == own {
             let (versions, candidate) = (self.clone(), tried[0].1.clone());
             aside(move || versions.distrust(first, &candidate)).await?;
@@ -81,14 +78,14 @@ impl Versions {
         let mut candidates: Vec<Candidate> = Vec::new();
         for (at, plugin) in tried {
             match self.begin(at, plugin.clone(), bounds, true).await {
-                Ok(shadow) => candidates.push(Candidate { at, plugin, shadow }),
+                Ok(shadow) => candidates.push(Candidate { at, plugin, is_own: name == own, shadow }),
                 Err(reason) => {
-                    for begun in candidates {
-                        self.conclude(&begun, &Err(format!("not tried everywhere: {reason}"))).await;
-                    }
                     // Nothing was tried, and all is as it was.
                     let versions = self.clone();
                     let again = aside(move || versions.0.kept.again(&own, before)).await;
+                    for begun in candidates {
+                        self.conclude(&begun, &Err(format!("not tried everywhere: {reason}"))).await;
+                    }
                     return Err(again.err().map_or(reason.clone(), |unsure| format!("{reason}; {unsure}")));
                 }
             }
@@ -97,6 +94,29 @@ impl Versions {
         let told = self.told(first, &own, &operators);
         tokio::spawn(async move { versions.judge(name, own, candidates).await });
         Ok(told)
+    }
+
+    /// Whether a version may take the place of what an operator runs, and a start may load that meanwhile.
+    fn may_be_tried(&self, at: usize, name: &str, plugin: &Plugin) -> Result<(), String> {
+        let (operator, called) = (&self.0.operators[at], &plugin.about().name);
+        let now = operator.now().plugin.clone();
+        if plugin.hash() == now.hash() {
+            return Err(format!("{name} is the version that runs: put the new one into plugins.dir first"));
+        }
+        if *called != now.about().name {
+            let remedy = "it may run as a shadow; to take the place it has to be built under the same name";
+            return Err(format!("{name} calls itself {called}, not {}: {remedy}", now.about().name));
+        }
+        // A start loads one version for all that have the plugin: what runs here would be loaded over another's state.
+        let mut others = self.0.operators.iter().filter(|o| o.configured.plugin == operator.configured.plugin);
+        match others.find(|other| other.now().plugin.hash() != now.hash()) {
+            None => Ok(()),
+            Some(other) => Err(format!(
+                "operator {} of pipeline {} runs another version of {} than operator {} of pipeline {}, and a restart would \
+                 load one for both: `tidegate plugin swap` them to one version first",
+                other.number, other.pipeline, operator.configured.plugin, operator.number, operator.pipeline
+            )),
+        }
     }
 
     /// What runs beside an operator, and who else gets the canary's file at the next start though it is not tried there.
@@ -113,10 +133,10 @@ impl Versions {
     /// A start loads what runs, and not what the operator's file holds, until this has taken its place.
     fn distrust(&self, at: usize, tried: &Plugin) -> Result<(), String> {
         let operator = &self.0.operators[at];
-        let name = &operator.configured.plugin;
-        let distrusted = Distrusted { tried: tried.sha256(), good: operator.now().plugin.sha256() };
+        let (name, good) = (&operator.configured.plugin, operator.now().plugin.sha256());
         let unsure = |error| format!("a restart would load the canary's file, tried or not ({error}): it is not tried");
-        self.0.kept.distrust(name, &distrusted).map_err(unsure)
+        let _keeping = self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.kept.distrust(name, &tried.sha256(), &good).map_err(unsure)
     }
 
     async fn load_named(&self, at: usize, name: &str) -> Result<Loaded, String> {
@@ -159,7 +179,8 @@ impl Versions {
     }
 
     /// Notes what became of a canary; the operator is as it was where it did not take its place.
-    async fn conclude(&self, Candidate { at, shadow, .. }: &Candidate, outcome: &Result<String, String>) {
+    async fn conclude(&self, candidate: &Candidate, outcome: &Result<String, String>) {
+        let Candidate { at, plugin: tried, is_own, shadow } = candidate;
         let operator = &self.0.operators[*at];
         let _turn = operator.turn.lock().await;
         let is_there = operator.now().beside.as_ref().is_some_and(|beside| beside.shadow.is(shadow));
@@ -172,10 +193,9 @@ impl Versions {
             Err(why) => tracing::warn!(pipeline, operator = number, why, "a canary did not take the operator's place"),
         }
         let name = &operator.configured.plugin;
-        if outcome.is_err() && is_there {
-            let running = operator.now().plugin.sha256();
-            let distrusted = self.0.kept.distrusted(name).filter(|distrusted| distrusted.good == running);
-            operator.now().note = distrusted.map(|distrusted| distrusted.note(name));
+        let distrusted = self.0.kept.distrusted(name).ok().flatten();
+        if outcome.is_err() && is_there && *is_own && distrusted.is_some_and(|noted| noted.is_of(&tried.sha256())) {
+            operator.now().note = Some(load::not_taken(name, &tried.sha256()));
         }
         if let Some(beside) = operator.now().beside.as_mut().filter(|_| is_there) {
             beside.outcome = Some(outcome.clone());
@@ -188,7 +208,8 @@ impl Versions {
         if name != own {
             let (versions, name, own) = (self.clone(), name.to_string(), own.to_string());
             let (at, tried) = (candidates[0].at, candidates[0].plugin.clone());
-            // Until it is in place, a start loads what runs now.
+            let _starts = self.0.operators[at].starts.lock().await;
+            // Until it is in place, a start loads what runs now: the file as it is may have been sent away, or is half replaced.
             let replace = move || {
                 versions.distrust(at, &tried)?;
                 versions.replace_file(at, &name, &own, &tried)
@@ -205,7 +226,7 @@ impl Versions {
     }
 
     async fn promote_one(&self, own: &str, candidate: &Candidate) -> Result<String, String> {
-        let Candidate { at, plugin: tried, shadow } = candidate;
+        let Candidate { at, plugin: tried, shadow, .. } = candidate;
         let loaded = self.load_named(*at, own).await?;
         if let Some(why) = shadow.stopped() {
             return Err(format!("passed, but was stopped before it took its place: {why}"));

@@ -61,11 +61,15 @@ fn deadband(number: &str) -> String {
 impl Site {
     /// With version 1.0.0.
     fn new() -> Site {
+        Site::of(CONFIG)
+    }
+
+    fn of(config: &str) -> Site {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("cache")).unwrap();
         let path = folder.path().display().to_string();
         let variables = |name: &str| (name == "FOLDER").then(|| path.clone());
-        let config = parse(Path::new("/gateway.toml"), CONFIG, &variables).unwrap_or_else(|e| panic!("{e}"));
+        let config = parse(Path::new("/gateway.toml"), config, &variables).unwrap_or_else(|e| panic!("{e}"));
         let site = Site { folder, config, engine: Engine::new(EngineOptions::default()).unwrap() };
         site.put(&deadband("1.0.0"));
         fs::write(site.folder.path().join("another.wat"), deadband("1.0.0")).unwrap();
@@ -86,26 +90,38 @@ impl Site {
 
     /// What is kept of the version an operator runs.
     fn kept_of(&self, sha256: &str) -> Option<String> {
-        fs::read_to_string(self.folder.path().join(format!("cache/{sha256}.plugin"))).ok()
+        fs::read_to_string(self.folder.path().join(format!("store/plugin-versions/{sha256}.plugin"))).ok()
     }
 
-    /// Begins what was planned.
-    fn start(&self, plan: Plan) -> Running {
+    /// What was planned, before it begins.
+    fn built(&self, plan: Plan) -> (Versions, Vec<(String, Pipeline)>) {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let options = StoreOptions { clock: clock.clone(), ..StoreOptions::new("", "test") };
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(options, 1));
         store.declare(plan.streams).unwrap();
         self.kept().keep_all(plan.versions);
-        let (mut operators, drain) = (Vec::new(), CancellationToken::new());
+        let (mut operators, mut built) = (Vec::new(), Vec::new());
         for (options, input) in plan.pipelines {
             let name = options.name.to_string();
             let (pipeline, handle) = Pipeline::build(options, &input, store.clone(), clock.clone()).unwrap();
             operators.push((name.clone(), handle, pipeline.recipes()));
-            spawn_pipeline(&name, pipeline, &drain).unwrap();
+            built.push((name, pipeline));
         }
-        let versions = Versions::new(&self.config, self.engine.clone(), self.kept(), operators);
-        Running { versions, _drain: drain.drop_guard() }
+        let versions = Versions::new(&self.config, self.engine.clone(), self.kept(), (operators, plan.notes));
+        (versions, built)
     }
+
+    /// Begins what was planned.
+    fn start(&self, plan: Plan) -> Running {
+        let (versions, built) = self.built(plan);
+        begin(versions, built)
+    }
+}
+
+fn begin(versions: Versions, built: Vec<(String, Pipeline)>) -> Running {
+    let drain = CancellationToken::new();
+    built.into_iter().for_each(|(name, pipeline)| drop(spawn_pipeline(&name, pipeline, &drain).unwrap()));
+    Running { versions, _drain: drain.drop_guard() }
 }
 
 impl Running {
@@ -182,6 +198,101 @@ async fn a_file_that_never_comes_to_its_end_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_swapped_in_is_not_tried_though_the_swap_waits_long() {
+    let mut site = Site::new();
+    site.config.plugins.on_change = OnChange::Canary;
+    // The pipelines do nothing yet of what they are asked.
+    let (versions, built) = site.built(site.plan());
+    site.put(&deadband("2.0.0"));
+    let swap = tokio::spawn(versions.change("p", 1, Change::Swap));
+    while versions.0.operators[0].starts.try_lock().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let watch = versions.clone();
+    let mut looked = tokio::spawn(async move { watch.changed("deadband", &[0]).await });
+    let waits = tokio::time::timeout(std::time::Duration::from_millis(500), &mut looked).await;
+    assert!(waits.is_err(), "it is not known yet what runs");
+    let running = begin(versions, built);
+    swap.await.unwrap().unwrap();
+    looked.await.unwrap();
+    assert_eq!((running.shown("plugin").as_str(), running.shown("note").as_str()), ("deadband 2.0.0", ""));
+    assert_eq!(site.kept().distrusted("deadband").unwrap(), None, "a restart loads what runs");
+    assert_eq!(running.versions.status("p")[0]["beside"], Value::Null);
+}
+
+#[tokio::test]
+async fn nothing_is_tried_where_a_restart_would_load_it_over_the_state_of_another_version() {
+    let site = Site::of(&CONFIG.replace("filter = \"another\"", "filter = \"deadband\""));
+    let running = site.start(site.plan());
+    site.put(&deadband("2.0.0"));
+    running.versions.change("q", 1, Change::Swap).await.unwrap();
+    let canary = Change::Canary(crate::http::Canary::default());
+    let refused = running.versions.change("p", 1, canary).await.unwrap_err();
+    assert!(refused.starts_with("operator 1 of pipeline q runs another version of deadband than"), "{refused}");
+    assert_eq!(site.kept().distrusted("deadband").unwrap(), None);
+}
+
+/// The hash of what a start would load.
+fn loads(plan: &Plan) -> String {
+    plan.pipelines[0].0.operators[0].plugin.sha256()
+}
+
+#[tokio::test]
+async fn what_ran_last_is_loaded_where_a_file_holds_half_of_what_was_tried() {
+    let site = Site::new();
+    let first = loads(&site.plan());
+    drop(site.start(site.plan()));
+    site.put(&deadband("2.0.0"));
+    site.kept().distrust("deadband", &loads(&site.plan()), &first).unwrap();
+    site.put(&deadband("2.0.0")[..300]);
+    let plan = site.plan();
+    assert_eq!(loads(&plan), first);
+    let told = "deadband.wat: ";
+    assert!(
+        plan.warnings[0].contains(told) && plan.warnings[0].contains("What ran last goes on"),
+        "{:?}",
+        plan.warnings
+    );
+    let running = site.start(plan);
+    assert!(running.shown("note").contains("What ran last goes on"), "{}", running.shown("note"));
+
+    // A third one in its place is what ran last from then on.
+    site.put(&deadband("3.0.0"));
+    let plan = site.plan();
+    let third = loads(&plan);
+    assert_eq!((third != first, plan.warnings.len()), (true, 0));
+    assert_eq!(site.start(plan).shown("note"), "");
+    site.put("torn");
+    assert_eq!(loads(&site.plan()), third);
+    // The first one again, which was never sent away.
+    site.put(&deadband("1.0.0"));
+    let plan = site.plan();
+    assert_eq!((loads(&plan), plan.warnings.len()), (first, 0));
+    assert_eq!(site.start(plan).shown("note"), "");
+}
+
+#[tokio::test]
+async fn a_plugin_stands_where_nobody_can_read_what_was_sent_away() {
+    let site = Site::new();
+    drop(site.start(site.plan()));
+    fs::write(site.folder.path().join("store/plugin-versions/deadband.distrusted"), "torn").unwrap();
+    let plan = site.plan();
+    let doubt = plan.pipelines[0].0.operators[0].doubt.clone().unwrap();
+    assert!(doubt.contains("is not known") && doubt.contains("deadband.distrusted cannot be read"), "{doubt}");
+    let running = site.start(plan);
+    running.versions.changed("deadband", &[0]).await;
+    assert_eq!(running.shown("note"), doubt);
+    let release = tidegate_pipeline::Ask::Release { operator: 1 };
+    running.versions.0.operators[0].handle.ask(release).await.unwrap();
+    let canary = Change::Canary(crate::http::Canary::default());
+    site.put(&deadband("2.0.0"));
+    let refused = running.versions.change("p", 1, canary).await.unwrap_err();
+    assert!(refused.contains("cannot be read"), "{refused}");
+    running.versions.change("p", 1, Change::Swap).await.unwrap();
+    assert_eq!(site.plan().pipelines[0].0.operators[0].doubt, None);
+}
+
+#[tokio::test]
 async fn what_was_sent_away_stands_where_what_ran_before_does_not_load_any_more() {
     let site = Site::new();
     let plan = site.plan();
@@ -189,11 +300,12 @@ async fn what_was_sent_away_stands_where_what_ran_before_does_not_load_any_more(
     site.kept().keep_all(plan.versions);
     site.put(&deadband("2.0.0"));
     let tried = site.plan().pipelines[0].0.operators[0].plugin.sha256();
-    site.kept().distrust("deadband", &Distrusted { tried, good: good.clone() }).unwrap();
+    site.kept().distrust("deadband", &tried, good).unwrap();
     let plan = site.plan();
-    assert_eq!((plan.pipelines[0].0.operators[0].plugin.sha256(), plan.warnings.len()), (good.clone(), 0));
+    assert_eq!((plan.pipelines[0].0.operators[0].plugin.sha256(), plan.warnings.len()), (good.clone(), 1));
+    assert!(plan.warnings[0].contains("what ran before goes on"), "{:?}", plan.warnings);
 
-    fs::write(site.folder.path().join(format!("cache/{good}.plugin")), "torn").unwrap();
+    fs::write(site.folder.path().join(format!("store/plugin-versions/{good}.plugin")), "torn").unwrap();
     let plan = site.plan();
     assert_eq!(plan.pipelines[0].0.operators[0].plugin.about().version, "2.0.0");
     let told = "pipelines.p, operator 1: the file of deadband holds version ";
@@ -203,6 +315,9 @@ async fn what_was_sent_away_stands_where_what_ran_before_does_not_load_any_more(
     let running = site.start(plan);
     let reasons = running.versions.reasons();
     assert!(reasons[0].reason.contains("release it to have it run"), "{}", reasons[0].reason);
+    // Its file is looked at, and is what it runs.
+    running.versions.changed("deadband", &[0]).await;
+    assert_eq!(running.versions.reasons()[0].reason, reasons[0].reason);
     let refused = running.versions.change("p", 1, Change::Swap).await.unwrap_err();
     assert!(refused.contains("in quarantine: the file of deadband holds version"), "{refused}");
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
+use tidegate_sandbox::Plugin;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -90,13 +91,24 @@ impl Versions {
 
     /// Makes of a file what is configured, where it holds another version than what runs.
     pub(super) async fn changed(&self, name: &str, operators: &[usize]) {
+        let distrusted = match self.0.kept.distrusted(name) {
+            Ok(distrusted) => distrusted,
+            // Where it was not known at the start that is said already.
+            Err(error) => {
+                let untold = operators.iter().filter(|&&at| self.0.operators[at].now().note.is_none());
+                return untold.for_each(|&at| self.note(at, &error.to_string()));
+            }
+        };
+        let is_distrusted = |new: &Plugin| distrusted.as_ref().is_some_and(|noted| noted.is_of(&new.sha256()));
         let mut others = Vec::new();
         for &at in operators {
             let (versions, file) = (self.clone(), name.to_string());
             match aside(move || versions.load(at, &file)).await {
-                // What was said of its file holds no more.
                 Ok(loaded) if loaded.plugin.hash() == self.0.operators[at].now().plugin.hash() => {
-                    self.0.operators[at].now().note = None;
+                    // What was said of its file holds no more, unless it runs for want of another.
+                    if !is_distrusted(&loaded.plugin) {
+                        self.0.operators[at].now().note = None;
+                    }
                 }
                 Ok(loaded) => others.push((at, loaded)),
                 Err(reason) => {
@@ -111,11 +123,11 @@ impl Versions {
             }
         }
         let Some((_, Loaded { plugin: new, .. })) = others.first() else { return };
-        if self.0.kept.distrusted(name).is_some_and(|distrusted| distrusted.tried == new.sha256()) {
+        if is_distrusted(new) {
             tracing::info!(plugin = name, "it was tried before, and is not tried again by itself");
             return;
         }
-        let version = label(new);
+        let (version, hash) = (label(new), *new.hash());
         tracing::info!(plugin = name, version, "a plugin's file changed");
         match self.0.config.plugins.on_change {
             OnChange::Ignore => {}
@@ -134,7 +146,9 @@ impl Versions {
                         reason,
                         "a plugin's file changed and is not tried; what runs goes on"
                     );
-                    operators.iter().for_each(|&at| self.note(at, &reason));
+                    // It may have been swapped in meanwhile.
+                    let others = operators.iter().filter(|&&at| self.0.operators[at].now().plugin.hash() != &hash);
+                    others.for_each(|&at| self.note(at, &reason));
                 }
             }
         }
