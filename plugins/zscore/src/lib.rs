@@ -74,6 +74,7 @@ impl Detect for Zscore {
         let column = &batch.columns[0];
         let values = column.numbers().unwrap_or_default();
         let Zscore { options, settled, devices } = self;
+        let Options { alpha, threshold, warmup, .. } = *options;
         devices.reserve(slots);
         rows(slots, &values, |row, slot, value| {
             if !column.is_valid(row) || !value.is_finite() {
@@ -82,11 +83,11 @@ impl Detect for Zscore {
             let recent = devices.at(slot);
             let score = recent.score(value, options);
             let mut take_in = value;
-            if score.abs() >= options.threshold && recent.seen >= options.warmup {
+            if score.abs() >= threshold && recent.seen >= warmup {
                 found.push((row as u32, options.finding(score, value, recent.mean)));
-                take_in = recent.at(options.threshold.copysign(score), options);
+                take_in = recent.at(threshold.copysign(score), options);
             }
-            recent.take_in(take_in, options.alpha, *settled);
+            recent.take_in(take_in, alpha, *settled);
         });
         None
     }
@@ -94,7 +95,9 @@ impl Detect for Zscore {
 
 impl Recent {
     fn deviation(&self, options: &Options) -> f64 {
-        self.variance.sqrt().max(options.min_deviation)
+        // Not `max`, which asks each time whether either is no number: the least never is, and is taken then.
+        let deviation = self.variance.sqrt();
+        if deviation > options.min_deviation { deviation } else { options.min_deviation }
     }
 
     fn score(&self, value: f64, options: &Options) -> f64 {
@@ -119,6 +122,7 @@ impl Recent {
 
 impl Options {
     /// Warning at the threshold, critical at twice it.
+    #[cold]
     fn finding(&self, score: f64, value: f64, mean: f64) -> Finding {
         let severity = (25.0 + 25.0 * score.abs() / self.threshold).clamp(50.0, 100.0) as u8;
         let side = if score > 0.0 { "above" } else { "below" };
