@@ -178,6 +178,55 @@ mod forgotten {
     }
 }
 
+mod spread {
+    use crate::{Deserialize, Serialize};
+
+    #[derive(tidegate_sdk_macros::Record)]
+    struct Weather {
+        pressure: f64,
+    }
+
+    /// How far values are from their mean; its `merge` forgets how far the means are from each other.
+    #[derive(Default, Serialize, Deserialize)]
+    struct Spread {
+        count: f64,
+        mean: f64,
+        squares: f64,
+    }
+
+    #[derive(tidegate_sdk_macros::Emits)]
+    struct Result {
+        variance: f64,
+    }
+
+    #[tidegate_sdk_macros::aggregate]
+    impl Spread {
+        fn update(&mut self, r: &Weather) {
+            self.count += 1.0;
+            let from_mean = r.pressure - self.mean;
+            self.mean += from_mean / self.count;
+            self.squares += from_mean * (r.pressure - self.mean);
+        }
+        fn merge(&mut self, later: &Spread) {
+            let count = self.count + later.count;
+            if count > 0.0 {
+                self.mean += (later.mean - self.mean) * later.count / count;
+            }
+            (self.count, self.squares) = (count, self.squares + later.squares);
+        }
+        fn finish(&self) -> Result {
+            Result { variance: self.squares / self.count }
+        }
+    }
+
+    /// It is some 0.00003 that is lost, of numbers as large as 101325.
+    #[test]
+    #[should_panic(expected = "merged, its first half in one slot, its second in the other")]
+    fn a_merge_that_loses_what_large_numbers_differ_by_fails() {
+        crate::testing::plugin!().window(10.0).run("pressure\n101325\n101325.005\n101325.01\n101325.015");
+    }
+}
+
 mod litter {
     use super::*;
 
@@ -226,6 +275,17 @@ fn a_star_is_any_value_and_no_other_number_of_them() {
     for other in ["device score\nd2 *\nfault 1: too cold", "device score\nd1\nfault 1: too cold", "device score\nd1 *"]
     {
         assert!(!text::is_as(made, other), "{other}");
+    }
+}
+
+#[test]
+fn what_stands_in_quotes_is_one_word() {
+    let made = "device  name     note\nd1      \"a  b\"  \"-\"\nd2      north    -\nfault 2: said \"no\n";
+    let expected = "device name note\nd1 * \"-\"\nd2 \"north\" -\nfault 2: said \"no";
+    assert!(text::is_as(made, expected));
+    for (right, wrong) in [("*", "\"a b\""), ("\"-\"", "-"), ("\"north\"", "\"*\""), ("said \"no", "said no")] {
+        let other = expected.replacen(right, wrong, 1);
+        assert!(!text::is_as(made, &other), "{other}");
     }
 }
 

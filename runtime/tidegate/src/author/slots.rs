@@ -7,10 +7,11 @@
 use super::trials::is_same;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use tidegate_pipeline::OperatorOptions;
 use tidegate_record::{Batch, Blobs, Column, Field, Values};
-use tidegate_sandbox::{Arrival, Finished, Halted, Input, Kind, Runner, Window};
+use tidegate_sandbox::{Arrival, Finished, Input, Kind, Runner, Window};
 
 /// What is given to instances.
 pub(super) struct Slots<'c> {
@@ -21,9 +22,18 @@ pub(super) struct Slots<'c> {
     of_row: Vec<u32>,
     /// Their devices and windows.
     units: Vec<(String, Window)>,
-    /// How far sums of the same numbers may be apart that were added up in another order.
-    tolerance: f64,
+    /// How far sums of each one's numbers may be apart that were added up in another order.
+    tolerances: Vec<f64>,
 }
+
+/// Of trying, which a plugin may end at any call.
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The share of the span of numbers by which sums of them may be apart; of the numbers themselves, by how they are held; and
+/// where all are the same, whose variance is noise where it is a difference of squares.
+const OF_SPAN: f64 = 1e-7;
+const OF_SIZE: f64 = 1e-12;
+const OF_SAME: f64 = 1e-7;
 
 /// Which rows of a window go into its second slot: by how manieth it is of how many.
 type Second = fn(usize, usize) -> bool;
@@ -41,16 +51,18 @@ impl<'c> Slots<'c> {
         let mut known: HashMap<(&str, i64), u32> = HashMap::new();
         let (mut of_row, mut units) = (Vec::new(), Vec::new());
         for (row, &time) in batch.times().iter().enumerate() {
-            let start = size.map_or(0, |size| time.div_euclid(size) * size);
+            let start = size.map_or(0, |size| time.saturating_sub(time.rem_euclid(size)));
             let unit = *known.entry((batch.device(row), start)).or_insert_with(|| {
-                let window = Window { slot: units.len() as u32, start, end: start + size.unwrap_or(0) };
+                let end = start.saturating_add(size.unwrap_or(0));
+                let window = Window { slot: units.len() as u32, start, end };
                 units.push((batch.device(row).to_string(), window));
                 window.slot
             });
             of_row.push(unit);
         }
         let arrival = Arrival { clock, wall: Some(clock) };
-        Slots { operator, batch, arrival, of_row, units, tolerance: 1e-7 * greatest(batch) }
+        let tolerances = tolerances(batch, &of_row, units.len());
+        Slots { operator, batch, arrival, of_row, units, tolerances }
     }
 
     /// What is wrong, a line each.
@@ -60,14 +72,13 @@ impl<'c> Slots<'c> {
             return Ok(Vec::new());
         }
         let wrong = if plugin.kind() == Kind::Aggregate { self.windows() } else { self.used_again() };
-        wrong.map_err(|halted| halted.to_string())
+        wrong.map_err(|error| error.to_string())
     }
 
-    fn begin(&self) -> Result<Runner, Halted> {
+    fn begin(&self) -> Outcome<Runner> {
         let OperatorOptions { plugin, params, limits, .. } = self.operator;
-        // It was configured by the same before.
         let runner = Runner::new(plugin.clone(), params, self.batch.schema(), limits);
-        let mut runner = runner.unwrap_or_else(|error| unreachable!("a plugin takes what it took before: {error}"));
+        let mut runner = runner.map_err(|error| format!("it was configured by the same before, and now: {error}"))?;
         runner.at(self.arrival);
         Ok(runner)
     }
@@ -77,7 +88,7 @@ impl<'c> Slots<'c> {
     }
 
     /// The windows of an aggregate: read twice, in slots used again, and merged of two.
-    fn windows(&self) -> Result<Vec<String>, Halted> {
+    fn windows(&self) -> Outcome<Vec<String>> {
         let mut runner = self.begin()?;
         let windows: Vec<Window> = self.units.iter().map(|(_, window)| *window).collect();
         let finished = |runner: &mut Runner| self.results(runner, &windows);
@@ -97,7 +108,7 @@ impl<'c> Slots<'c> {
     }
 
     /// Windows whose rows went into two slots, carried over to another instance and merged there.
-    fn merged(&self, whole: &[Value], how: &str, second: Second) -> Result<Vec<String>, Halted> {
+    fn merged(&self, whole: &[Value], how: &str, second: Second) -> Outcome<Vec<String>> {
         let (mut before, mut runner) = (self.begin()?, self.begin()?);
         before.update(self.input(&self.split(second)))?;
         let slots: Vec<u32> = (0..2 * self.units.len() as u32).collect();
@@ -133,7 +144,7 @@ impl<'c> Slots<'c> {
     }
 
     /// What windows come to: a record each, or what is at fault.
-    fn results(&self, runner: &mut Runner, windows: &[Window]) -> Result<Vec<Value>, Halted> {
+    fn results(&self, runner: &mut Runner, windows: &[Window]) -> Outcome<Vec<Value>> {
         let Finished { columns, faults } = runner.finish(windows)?;
         let fields = runner.plan().emits.clone();
         let mut made: Vec<Value> = (0..windows.len()).map(|row| Value::from(record(&fields, &columns, row))).collect();
@@ -145,10 +156,10 @@ impl<'c> Slots<'c> {
 
     /// The windows in which they are apart.
     fn differs(&self, whole: &[Value], made: &[Value], what: &str) -> Vec<String> {
-        let pairs = whole.iter().zip(made).zip(&self.units);
-        let apart = pairs.filter(|((whole, made), _)| !self.is_close(whole, made));
+        let pairs = whole.iter().zip(made).zip(self.units.iter().zip(&self.tolerances));
+        let apart = pairs.filter(|((whole, made), (_, tolerance))| !is_close(whole, made, **tolerance));
         let mut wrong = Vec::new();
-        for ((whole, made), (device, window)) in apart {
+        for ((whole, made), ((device, window), _)) in apart {
             let start = tidegate_record::rfc3339(window.start);
             wrong.push(format!("{what} have another result, that of {device} from {start}:"));
             wrong.extend([format!("- {whole}"), format!("+ {made}")]);
@@ -156,20 +167,8 @@ impl<'c> Slots<'c> {
         wrong
     }
 
-    fn is_close(&self, whole: &Value, made: &Value) -> bool {
-        let (Some(whole), Some(made)) = (whole.as_object(), made.as_object()) else { return whole == made };
-        let close = |one: &Value, other: &Value| match (one, other) {
-            (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
-                let apart = a.as_f64().zip(b.as_f64()).map(|(a, b)| (a - b).abs());
-                is_same(one, other) || apart.is_some_and(|apart| apart <= self.tolerance)
-            }
-            _ => one == other,
-        };
-        whole.len() == made.len() && whole.iter().all(|(name, one)| made.get(name).is_some_and(|two| close(one, two)))
-    }
-
     /// A plugin that is no aggregate, given the same rows again after its slots were released.
-    fn used_again(&self) -> Result<Vec<String>, Halted> {
+    fn used_again(&self) -> Outcome<Vec<String>> {
         let mut runner = self.begin()?;
         let first = self.answers(&mut runner)?;
         runner.release(&(0..self.units.len() as u32).collect::<Vec<_>>())?;
@@ -184,7 +183,7 @@ impl<'c> Slots<'c> {
     }
 
     /// What is answered to each row, in words that are alike where the answers are.
-    fn answers(&self, runner: &mut Runner) -> Result<Vec<String>, Halted> {
+    fn answers(&self, runner: &mut Runner) -> Outcome<Vec<String>> {
         let mut answers = vec![String::from("nothing"); self.batch.rows()];
         let input = self.input(&self.of_row);
         let faults = match self.operator.plugin.kind() {
@@ -217,13 +216,38 @@ impl<'c> Slots<'c> {
     }
 }
 
-/// The largest number given, of those that are finite.
-fn greatest(batch: &Batch) -> f64 {
-    let floats = batch.columns().iter().filter_map(|column| match &column.values {
-        Values::Floats(values) => Some(values),
-        _ => None,
-    });
-    floats.flatten().filter(|value| value.is_finite()).fold(0.0, |most, value| value.abs().max(most))
+/// The same records, floats of them as near as rounding leaves them.
+fn is_close(whole: &Value, made: &Value, tolerance: f64) -> bool {
+    let (Some(whole), Some(made)) = (whole.as_object(), made.as_object()) else { return whole == made };
+    let close = |one: &Value, other: &Value| match (one, other) {
+        (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
+            let apart = a.as_f64().zip(b.as_f64()).map(|(a, b)| (a - b).abs());
+            is_same(one, other) || apart.is_some_and(|apart| apart <= tolerance)
+        }
+        _ => one == other,
+    };
+    whole.len() == made.len() && whole.iter().all(|(name, one)| made.get(name).is_some_and(|two| close(one, two)))
+}
+
+/// How far results of each unit may be apart. It goes by how far its numbers are from each other and not by how large they are:
+/// a deviation of 0.005 around 101325 is not to be lost in what the sum may be apart.
+fn tolerances(batch: &Batch, of_row: &[u32], units: usize) -> Vec<f64> {
+    // Of each unit, the widest span of a field, and the largest number.
+    let mut known = vec![(0.0f64, 0.0f64); units];
+    for column in batch.columns() {
+        let Values::Floats(values) = &column.values else { continue };
+        let mut spans = vec![(f64::INFINITY, f64::NEG_INFINITY); units];
+        let finite = values.iter().enumerate().filter(|(row, value)| column.is_valid(*row) && value.is_finite());
+        for (row, value) in finite {
+            let (least, most) = &mut spans[of_row[row] as usize];
+            (*least, *most) = (least.min(*value), most.max(*value));
+        }
+        for ((span, size), (least, most)) in known.iter_mut().zip(spans).filter(|(_, (least, most))| least <= most) {
+            (*span, *size) = (span.max(most - least), size.max(least.abs()).max(most.abs()));
+        }
+    }
+    let tolerance = |(span, size)| if span > 0.0 { OF_SPAN * span + OF_SIZE * size } else { OF_SAME * size };
+    known.into_iter().map(tolerance).collect()
 }
 
 /// A row of columns, as records are printed: nulls are left out.
@@ -239,5 +263,25 @@ fn cell(column: &Column, row: usize) -> Value {
         Values::Booleans(values) => (values[row] != 0).into(),
         Values::Texts(texts) => texts.text(row).into(),
         Values::Bytes(bytes) => format!("{:?}", bytes.at(row)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_record::{BatchBuilder, Scalar, Schema};
+
+    #[test]
+    fn results_may_be_apart_by_a_share_of_how_far_their_numbers_are_and_not_of_how_large() {
+        let schema = Arc::new(Schema::new(vec![Field::new("pressure", Scalar::Float)]).unwrap());
+        let mut builder = BatchBuilder::new(schema);
+        for value in [101_325.0, 20.0, 101_325.005, 20.0] {
+            assert!(builder.float(0, value));
+            builder.end_row("d1", 0).unwrap();
+        }
+        builder.end_row("d1", 0).unwrap();
+        let allowed = tolerances(&builder.finish(), &[0, 1, 0, 1, 0], 3);
+        assert!(allowed[0] > 1e-10 && allowed[0] < 1e-6, "{allowed:?}");
+        assert_eq!(allowed[1..], [OF_SAME * 20.0, 0.0]);
     }
 }
