@@ -140,15 +140,10 @@ impl Scene {
         }
         // What was delivered while it drained.
         let _ = self.look();
-        let own = self.own.iter().map(|(own, tally)| (own.name.as_str(), tally));
-        for (what, tally) in [("aggregate", &self.aggregates), ("anomaly", &self.anomalies)].into_iter().chain(own) {
-            if tally.records == 0 {
-                problems.push(format!("no {what} record reached the upstream"));
-            }
-            if tally.missing > 0 {
-                problems.push(format!("of {what} records {} are missing at the upstream", tally.missing));
-            }
-        }
+        // The person's own plugin may rightly make nothing of what the devices send.
+        let own = self.own.iter().map(|(own, tally)| (own.name.as_str(), tally, 0));
+        let ours = [("aggregate", &self.aggregates, 1), ("anomaly", &self.anomalies, 1)];
+        problems.extend(ours.into_iter().chain(own).flat_map(|(what, tally, least)| amiss(what, tally, least)));
         if self.was_paused && self.aggregates.refused_requests + self.anomalies.refused_requests == 0 {
             problems.push("nothing was sent while the upstream was paused".into());
         }
@@ -172,6 +167,13 @@ impl Scene {
             }
         })?
     }
+}
+
+/// What is not as it should be with records that came.
+fn amiss(what: &str, tally: &Tally, least: u64) -> Vec<String> {
+    let none = (tally.records < least).then(|| format!("no {what} record reached the upstream"));
+    let lost = (tally.missing > 0).then(|| format!("of {what} records {} are missing at the upstream", tally.missing));
+    none.into_iter().chain(lost).collect()
 }
 
 /// Whether a check finds nothing, so that what a person has to mend is told without a log around it.
@@ -202,4 +204,18 @@ pub fn waiting(status: &Value) -> u64 {
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address in this file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_of_ones_own_may_keep_nothing_and_lose_nothing() {
+        assert!(amiss("warm", &Tally::default(), 0).is_empty());
+        assert_eq!(amiss("aggregate", &Tally::default(), 1), ["no aggregate record reached the upstream"]);
+        let mut lost = Tally::default();
+        lost.missing = 2;
+        assert_eq!(amiss("warm", &lost, 0), ["of warm records 2 are missing at the upstream"]);
+    }
 }
