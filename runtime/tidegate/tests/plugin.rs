@@ -308,6 +308,8 @@ fn what_a_plugin_costs_is_measured_and_held_against_a_budget() {
     let again: serde_json::Value =
         serde_json::from_str(&succeeds(&[&arguments[..], &["--batch", "64", "--json"]].concat())).unwrap();
     assert_eq!(fuel(&again, 0), fuel(&measured, 1), "the same at every run");
+    let last = ["plugin", "bench", "--params", r#"{"field":"temp"}"#, "--field", "temp=f64", "--time-ms", "5"];
+    succeeds(&[&last[..], &["--batch", "16", "--", &plugin]].concat());
     let over = fails(&[&arguments[..], &["--batch", "16", "--budget-fuel", "1.5"]].concat());
     assert!(over.contains(" fuel a record are over the budget of 1.5"), "{over}");
     succeeds(&[&arguments[..], &["--batch", "16", "--budget-fuel", "1e9", "--limit", "call_fuel=1000000000"]].concat());

@@ -4,6 +4,7 @@ use super::limits::LimitArgs;
 use super::object;
 use crate::author::{self, BenchOptions, Measured};
 use clap::Args;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -66,12 +67,20 @@ pub(super) fn bench(args: BenchArgs) -> Result<ExitCode, String> {
         println!("{}", serde_json::json!(measured));
         return Ok(ExitCode::SUCCESS);
     }
-    let counted = counted()?;
-    measured.iter_mut().zip(counted).for_each(|(line, fuel)| line.fuel_per_record = Some(fuel));
+    let counted = counted();
+    if let Ok(counted) = &counted {
+        measured.iter_mut().zip(counted).for_each(|(line, fuel)| line.fuel_per_record = Some(*fuel));
+    }
     if args.json {
         println!("{}", serde_json::json!(measured));
     } else {
         table(&measured);
+    }
+    // The times are good without.
+    match counted {
+        Err(reason) if args.budget_fuel.is_some() => return Err(reason),
+        Err(reason) => eprintln!("fuel is not told: {reason}"),
+        Ok(_) => {}
     }
     match measured.iter().max_by_key(|line| line.batch) {
         Some(last) => within(last, args.budget, args.budget_fuel),
@@ -85,7 +94,11 @@ fn counted() -> Result<Vec<f64>, String> {
     let fails = |why: String| format!("the process that counts fuel: {why}");
     let exe = std::env::current_exe().map_err(|e| format!("this program's own file cannot be found: {e}"))?;
     let mut command = Command::new(exe);
-    command.args(std::env::args_os().skip(1)).arg("--count-fuel");
+    // Right behind the verb: at the end it might stand behind `--`.
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let verb = arguments.iter().position(|argument| argument == "bench");
+    arguments.insert(verb.map_or(arguments.len(), |at| at + 1), "--count-fuel".into());
+    command.args(arguments);
     let output = command.output().map_err(|error| fails(error.to_string()))?;
     if !output.status.success() {
         return Err(fails(String::from_utf8_lossy(&output.stderr).trim().to_string()));
@@ -100,8 +113,8 @@ fn table(measured: &[Measured]) {
     let [records, ns, fuel, memory, faults, start] = names;
     println!("{records:>8} {ns:>12} {fuel:>14} {memory:>14} {faults:>8} {start:>9}");
     for Measured { batch, start_us, ns_per_record, fuel_per_record, memory_bytes_peak, faults } in measured {
-        let fuel = fuel_per_record.unwrap_or_default();
-        println!("{batch:>8} {ns_per_record:>12.2} {fuel:>14.2} {memory_bytes_peak:>14} {faults:>8} {start_us:>9}");
+        let fuel = fuel_per_record.map_or("-".into(), |fuel| format!("{fuel:.2}"));
+        println!("{batch:>8} {ns_per_record:>12.2} {fuel:>14} {memory_bytes_peak:>14} {faults:>8} {start_us:>9}");
     }
 }
 
