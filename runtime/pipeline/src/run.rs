@@ -136,7 +136,7 @@ impl Running {
         if self.since.force {
             // Recovery needs a place to replay from, before the first checkpoint is due.
             let commit = self.checkpoint(Commit::by(&self.session))?;
-            if self.send(commit, drain).await? == Sent::Abandoned {
+            if self.send(commit, None, drain).await? == Sent::Abandoned {
                 return Ok(());
             }
         }
@@ -180,7 +180,7 @@ impl Running {
                 Woken::Asked(asked) => self.asked(asked, drain).await?,
                 Woken::Silent => {
                     let commit = self.checkpoint(Commit::by(&self.session))?;
-                    self.send(commit, drain).await?
+                    self.send(commit, None, drain).await?
                 }
             };
             if sent == Sent::Abandoned {
@@ -241,7 +241,7 @@ impl Running {
         self.labels.worked(worked);
         self.pipeline.handle.update(|s| s.work_us += worked);
         let commit = if self.checkpoint_due() { self.checkpoint(commit)? } else { commit };
-        Ok(match self.send(commit, drain).await? {
+        Ok(match self.send(commit, None, drain).await? {
             Sent::Taken => {
                 self.first = None;
                 Turn::Worked

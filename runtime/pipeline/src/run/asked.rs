@@ -25,11 +25,7 @@ impl Running {
                 return Err(stop);
             }
         };
-        let sent = self.send(commit, drain).await?;
-        if sent == Sent::Taken {
-            reply.say(Ok(answer));
-        }
-        Ok(sent)
+        self.send(commit, Some((reply, answer)), drain).await
     }
 
     /// Does what was asked to the operators and notes it in the commit, which brings the read positions to where they

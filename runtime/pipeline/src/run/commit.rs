@@ -35,15 +35,20 @@ impl Running {
         Ok(commit)
     }
 
-    /// Commits, waiting while the output stream is full. A drain does not wait: what was not taken is worked up again
-    /// after the next start.
-    pub(super) async fn send(&mut self, mut commit: Commit, drain: &CancellationToken) -> Result<Sent, Stop> {
-        let (mut answered, mut put_off) = (None, None);
+    /// Commits, waiting while the output stream is full; who asked for what it holds is answered when it is taken. A drain does
+    /// not wait: what was not taken is worked up again after the next start.
+    pub(super) async fn send(
+        &mut self,
+        mut commit: Commit,
+        mut answered: Option<(Reply, Answer)>,
+        drain: &CancellationToken,
+    ) -> Result<Sent, Stop> {
+        let mut put_off = None;
         commit.state = Some(mark::encode(&self.mark));
         loop {
             match self.pipeline.store.commit(commit) {
                 Ok(_receipt) => {
-                    answered.into_iter().for_each(|(reply, answer): (Reply, Answer)| reply.say(Ok(answer)));
+                    answered.into_iter().for_each(|(reply, answer)| reply.say(Ok(answer)));
                     put_off.into_iter().for_each(|asked| self.pipeline.asks.put_off(asked));
                     return Ok(Sent::Taken);
                 }

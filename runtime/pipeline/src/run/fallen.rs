@@ -289,7 +289,7 @@ impl Running {
             if self.release(operator, &mut commit)?.is_err() {
                 continue;
             }
-            if self.send(commit, drain).await? == Sent::Abandoned {
+            if self.send(commit, None, drain).await? == Sent::Abandoned {
                 return Ok(Sent::Abandoned);
             }
         }

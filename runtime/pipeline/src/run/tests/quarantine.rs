@@ -75,7 +75,7 @@ impl Bench {
         let mut commit = Commit::by(&running.session);
         let answer = running.serve(&Ask::Release { operator: 1 }, &mut commit).unwrap();
         assert_eq!(answer, Ok(Answer::Released { operator: 1, plugin: "hostile 1.0.0".into() }));
-        self.tokio.block_on(running.send(commit, &CancellationToken::new())).unwrap();
+        self.tokio.block_on(running.send(commit, None, &CancellationToken::new())).unwrap();
         self.flush();
     }
 
@@ -479,7 +479,7 @@ fn a_plugin_that_remembers_outside_of_its_slots_is_named_at_replay() {
     bench.append(&[(1, 0, 20.0)]);
     bench.go(&mut running);
     let commit = running.checkpoint(Commit::by(&running.session)).unwrap();
-    bench.tokio.block_on(running.send(commit, &CancellationToken::new())).unwrap();
+    bench.tokio.block_on(running.send(commit, None, &CancellationToken::new())).unwrap();
     bench.append(&[(1, 0, 20.0), (1, 0, 20.0)]);
     bench.go(&mut running);
     drop(running);

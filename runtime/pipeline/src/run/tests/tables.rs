@@ -30,7 +30,7 @@ fn a_replay_that_looks_things_up_in_other_tables_says_so() {
     bench.append(&[(1, 0, 20.0)]);
     bench.go(&mut running);
     let commit = running.checkpoint(Commit::by(&running.session)).unwrap();
-    bench.tokio.block_on(running.send(commit, &CancellationToken::new())).unwrap();
+    bench.tokio.block_on(running.send(commit, None, &CancellationToken::new())).unwrap();
     // The same table, and nothing to replay: nothing to say.
     drop(running);
     let mut running = bench.begin();

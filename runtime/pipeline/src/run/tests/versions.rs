@@ -18,7 +18,7 @@ fn swap(
     let ask = |running: &mut Running, ask: Ask| {
         let mut commit = Commit::by(&running.session);
         let answer = running.serve(&ask, &mut commit).unwrap().unwrap();
-        let sent = bench.tokio.block_on(running.send(commit, &CancellationToken::new())).unwrap();
+        let sent = bench.tokio.block_on(running.send(commit, None, &CancellationToken::new())).unwrap();
         assert!(sent == Sent::Taken);
         answer
     };
