@@ -125,11 +125,12 @@ impl Cache {
             let path = self.folder.join(format!("{}{number:016x}.{extension}", tidy::TEMPORARY));
             let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
             match made {
-                Ok(file) => {
-                    // Where files cannot be locked, nobody finds them unlocked either.
-                    let _ = file.try_lock();
+                // Where files cannot be locked, nobody finds them unlocked either.
+                Ok(file) if !matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) && path.exists() => {
                     return Ok(Scratch { path, file });
                 }
+                // Who tidies up came between, and took it for one that a crash left.
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
                 Err(error) => return Err(error),
             }
