@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Between two looks at how it does.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How many looks in a row may fail: a minute's.
+const FAILURES_MAX: u32 = 60;
 /// Most lines of progress.
 const LINES: u64 = 10;
 
@@ -35,7 +37,8 @@ pub struct CanaryArgs {
     /// How many more records than the live one it may fault on
     #[arg(long, default_value_t = 0)]
     faults: u64,
-    /// Wait for the verdict; exit code 0: it took the operator's place, 6: it was sent away
+    /// Wait for the verdict; exit code 0: it took the operator's place, 6: it was sent away, 3: it was stopped before there was a
+    /// verdict, or the gateway does not say
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -57,11 +60,11 @@ pub(super) fn canary(args: &CanaryArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match verdict(&client, args, &begun["beside"]["report"]["sha256"]) {
-        Ok(Ok(told)) => {
+        Ok((exit::DONE, told)) => {
             println!("{told}");
             ExitCode::SUCCESS
         }
-        Ok(Err(why)) => failed(exit::PLUGIN, &why),
+        Ok((code, why)) => failed(code, &why),
         Err(reason) => failed(exit::START, &format!("{reason}; `tidegate plugin versions` says what runs")),
     }
 }
@@ -77,11 +80,21 @@ fn begin(client: &Client, args: &CanaryArgs) -> Result<Value, String> {
     change(client, &args.pipeline, args.operator, "canary", &query)
 }
 
-/// What became of the canary of a version: in place or sent away, in a sentence. The error: that was not learnt.
-fn verdict(client: &Client, args: &CanaryArgs, sha256: &Value) -> Result<Result<String, String>, String> {
-    let mut told = 0;
+/// What became of the canary of a version: an exit code and a sentence. The error: that was not learnt.
+fn verdict(client: &Client, args: &CanaryArgs, sha256: &Value) -> Result<(u8, String), String> {
+    let (mut told, mut failures) = (0, 0);
     loop {
-        let shown = operators(client, &args.pipeline)?;
+        let shown = match operators(client, &args.pipeline) {
+            Ok(shown) => shown,
+            // It may be busy, or on its way back.
+            Err(reason) if failures == FAILURES_MAX => return Err(reason),
+            Err(_) => {
+                failures += 1;
+                std::thread::sleep(LOOK_EVERY);
+                continue;
+            }
+        };
+        failures = 0;
         let shown = shown.iter().find(|shown| shown["operator"].as_u64() == Some(args.operator as u64));
         let beside = shown.map_or(&Value::Null, |shown| &shown["beside"]);
         let (report, is_ours) =
@@ -92,8 +105,7 @@ fn verdict(client: &Client, args: &CanaryArgs, sha256: &Value) -> Result<Result<
             );
         }
         if let Some(outcome) = beside["outcome"].as_str() {
-            let outcome = outcome.to_string();
-            return Ok(if beside["promoted"] == true { Ok(outcome) } else { Err(outcome) });
+            return Ok((code(&beside["became"]), outcome.to_string()));
         }
         let parts = part(report, args.records);
         if parts > told {
@@ -101,6 +113,15 @@ fn verdict(client: &Client, args: &CanaryArgs, sha256: &Value) -> Result<Result<
             eprintln!("{}", progress(report, args.records));
         }
         std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// What became of it, as an exit code.
+fn code(became: &Value) -> u8 {
+    match became.as_str() {
+        Some("promoted") => exit::DONE,
+        Some("stopped") => exit::START,
+        _ => exit::PLUGIN,
     }
 }
 
@@ -128,6 +149,12 @@ fn progress(report: &Value, records: u64) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_canary_that_was_stopped_is_not_one_that_was_sent_away() {
+        let codes = ["promoted", "sent_away", "stopped"].map(|became| code(&json!(became)));
+        assert_eq!(codes, [exit::DONE, exit::PLUGIN, exit::START]);
+    }
 
     #[test]
     fn progress_is_told_ten_times_at_most_and_says_what_it_waits_for() {

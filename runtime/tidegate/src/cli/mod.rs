@@ -23,22 +23,26 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tidegate_sandbox::CompileLimits;
 
-/// Exit codes; 0 is success and 2 a command line that is not understood.
+/// Exit codes; 2 is a command line that is not understood.
 pub mod exit {
+    /// All is well.
+    pub const DONE: u8 = 0;
     /// The configuration has problems (they are on standard error).
     pub const CONFIG: u8 = 1;
-    /// It could not be started or reached: a port in use, a store that does not open, no gateway to ask.
+    /// It could not be started or reached, or did not come to its end: a port in use, a store that does not open, no gateway to
+    /// ask, a canary that was stopped before there was a verdict.
     pub const START: u8 = 3;
     /// The drain did not end in time, or was cut short by a second signal. What was acknowledged is durable all the same.
     pub const DRAIN: u8 = 4;
     /// A store was looked over and something in it is wrong.
     pub const DAMAGED: u8 = 5;
-    /// A plugin could not be made, built or loaded, a case of it does not hold, or it is over its budget.
+    /// A plugin could not be made, built or loaded, a case of it does not hold, it is over its budget, or a canary was sent away.
     pub const PLUGIN: u8 = 6;
 }
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 the configuration has problems, 2 wrong usage, 3 could not be started \
-                          or reached, 4 the drain was cut short, 5 the store has damage, 6 a plugin or one of its cases fails";
+                          or reached, 4 the drain was cut short, 5 the store has damage, 6 a plugin or one of its cases fails, or a \
+                          canary was sent away";
 
 #[derive(Parser)]
 #[command(name = "tidegate", version, about = "A small, trustworthy stream processor for gateways", after_help = AFTER_HELP)]

@@ -8,7 +8,7 @@ mod forms;
 mod watch;
 
 use super::PIPELINE_STACK_BYTES;
-use super::kept::Kept;
+use super::kept::{Kept, Note};
 use super::load::{self, Loaded};
 use super::plan::Notes;
 use crate::config::{Config, OnChange, OperatorConfig};
@@ -177,6 +177,12 @@ impl Versions {
         self.0.kept.trust(name, &next.sha256())
     }
 
+    /// What a start loads of a plugin is what it was before.
+    fn again(&self, name: &str, before: Note) -> Result<(), String> {
+        let _keeping = self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.kept.again(name, before)
+    }
+
     /// A version runs from now on, and is kept.
     fn runs(&self, at: usize, next: Arc<Plugin>, bytes: &[u8]) {
         let Shared { operators, kept, keeping, .. } = &*self.0;
@@ -212,7 +218,7 @@ impl Versions {
             versions.trust(name, &next, &bytes).map_err(unsure)?;
             let swapped = tokio.block_on(tidegate_pipeline::swap(&handle, number, &recipe, next.clone()));
             let Ok(swapped) = swapped else {
-                kept.again(name, before).unwrap_or_else(|reason| {
+                versions.again(name, before).unwrap_or_else(|reason| {
                     tracing::warn!(plugin = name, reason, "a plugin's file is distrusted no more")
                 });
                 return swapped;

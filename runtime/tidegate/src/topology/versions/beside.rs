@@ -15,16 +15,53 @@ use tidegate_sandbox::Plugin;
 pub(super) struct Beside {
     shadow: Shadow,
     is_canary: bool,
-    /// What became of a canary: it took the operator's place, or did not, and why.
-    outcome: Option<Result<String, String>>,
+    outcome: Option<Outcome>,
+}
+
+/// What became of a canary, in a sentence.
+#[derive(Debug, Clone)]
+enum Outcome {
+    /// It took the operator's place.
+    Promoted(String),
+    /// It did not, because of what it did or because of its file.
+    SentAway(String),
+    /// It did not: it was ended before there was a verdict.
+    Stopped(String),
+}
+
+impl Outcome {
+    /// On `/metrics` and in the status.
+    fn word(&self) -> &'static str {
+        match self {
+            Outcome::Promoted(_) => "promoted",
+            Outcome::SentAway(_) => "sent_away",
+            Outcome::Stopped(_) => "stopped",
+        }
+    }
+
+    fn told(&self) -> &str {
+        let (Outcome::Promoted(told) | Outcome::SentAway(told) | Outcome::Stopped(told)) = self;
+        told
+    }
+
+    fn is_promoted(&self) -> bool {
+        matches!(self, Outcome::Promoted(_))
+    }
+}
+
+impl From<Result<String, String>> for Outcome {
+    fn from(promoted: Result<String, String>) -> Outcome {
+        promoted.map_or_else(Outcome::SentAway, Outcome::Promoted)
+    }
 }
 
 impl Beside {
     pub(super) fn status(&self) -> Value {
         let role = if self.is_canary { "canary" } else { "shadow" };
-        let promoted = self.outcome.as_ref().map(Result::is_ok);
-        let outcome = self.outcome.as_ref().map(|outcome| outcome.as_ref().unwrap_or_else(|why| why));
-        json!({ "role": role, "report": self.shadow.report(), "outcome": outcome, "promoted": promoted })
+        let (outcome, became) = (self.outcome.as_ref().map(Outcome::told), self.outcome.as_ref().map(Outcome::word));
+        let promoted = self.outcome.as_ref().map(Outcome::is_promoted);
+        let report = self.shadow.report();
+        json!({ "role": role, "report": report, "outcome": outcome, "became": became, "promoted": promoted })
     }
 }
 
@@ -82,9 +119,9 @@ impl Versions {
                 Err(reason) => {
                     // Nothing was tried, and all is as it was.
                     let versions = self.clone();
-                    let again = aside(move || versions.0.kept.again(&own, before)).await;
+                    let again = aside(move || versions.again(&own, before)).await;
                     for begun in candidates {
-                        self.conclude(&begun, &Err(format!("not tried everywhere: {reason}"))).await;
+                        self.conclude(&begun, &Outcome::Stopped(format!("not tried everywhere: {reason}"))).await;
                     }
                     return Err(again.err().map_or(reason.clone(), |unsure| format!("{reason}; {unsure}")));
                 }
@@ -165,36 +202,43 @@ impl Versions {
     async fn judge(&self, name: String, own: String, candidates: Vec<Candidate>) {
         let verdicts = join_all(candidates.iter().map(|candidate| candidate.shadow.settled())).await;
         let outcomes = match verdicts.iter().find(|verdict| **verdict != Verdict::Passed) {
-            Some(Verdict::Failed(why)) => vec![Err(format!("sent away: {why}")); candidates.len()],
+            Some(Verdict::Failed(why)) => vec![Outcome::SentAway(format!("sent away: {why}")); candidates.len()],
             Some(Verdict::Stopped(why)) => {
-                vec![Err(format!("stopped before there was a verdict: {why}")); candidates.len()]
+                vec![Outcome::Stopped(format!("stopped before there was a verdict: {why}")); candidates.len()]
             }
-            Some(Verdict::Passed) | None => self.promote(&name, &own, &candidates).await,
+            Some(Verdict::Passed) | None => {
+                self.promote(&name, &own, &candidates).await.into_iter().map(Outcome::from).collect()
+            }
         };
         for (candidate, outcome) in candidates.iter().zip(&outcomes) {
             self.conclude(candidate, outcome).await;
         }
-        let word = if outcomes.iter().all(Result::is_ok) { "promoted" } else { "sent_away" };
+        let word = outcomes.iter().find(|outcome| !outcome.is_promoted()).map_or("promoted", Outcome::word);
         metrics::counter!("tidegate_plugin_canaries_total", "outcome" => word).increment(1);
     }
 
     /// Notes what became of a canary; the operator is as it was where it did not take its place.
-    async fn conclude(&self, candidate: &Candidate, outcome: &Result<String, String>) {
+    async fn conclude(&self, candidate: &Candidate, outcome: &Outcome) {
         let Candidate { at, plugin: tried, is_own, shadow } = candidate;
         let operator = &self.0.operators[*at];
         let _turn = operator.turn.lock().await;
         let is_there = operator.now().beside.as_ref().is_some_and(|beside| beside.shadow.is(shadow));
-        if is_there && outcome.is_err() {
+        if is_there && !outcome.is_promoted() {
             drop(operator.handle.ask(Ask::Shadow { operator: operator.number, shadow: None }).await);
         }
         let (pipeline, number) = (&operator.pipeline, operator.number);
         match outcome {
-            Ok(told) => tracing::info!(pipeline, operator = number, told, "a canary took the operator's place"),
-            Err(why) => tracing::warn!(pipeline, operator = number, why, "a canary did not take the operator's place"),
+            Outcome::Promoted(told) => {
+                tracing::info!(pipeline, operator = number, told, "a canary took the operator's place")
+            }
+            Outcome::SentAway(why) | Outcome::Stopped(why) => {
+                tracing::warn!(pipeline, operator = number, why, "a canary did not take the operator's place");
+            }
         }
         let name = &operator.configured.plugin;
         let distrusted = self.0.kept.distrusted(name).ok().flatten();
-        if outcome.is_err() && is_there && *is_own && distrusted.is_some_and(|noted| noted.is_of(&tried.sha256())) {
+        if !outcome.is_promoted() && is_there && *is_own && distrusted.is_some_and(|noted| noted.is_of(&tried.sha256()))
+        {
             operator.now().note = Some(load::not_taken(name, &tried.sha256()));
         }
         if let Some(beside) = operator.now().beside.as_mut().filter(|_| is_there) {
