@@ -207,6 +207,20 @@ fn a_window_that_two_slots_took_in_has_the_result_of_one() {
 }
 
 #[test]
+fn a_window_may_begin_before_the_first_time_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("early").display().to_string();
+    succeeds(&["plugin", "new", &plugin, "--kind", "aggregate", "--lang", "wat"]);
+    let records = "in: [{time: -9223372036853, temp: 1}, {time: -9223372036852, temp: 2}]\n    out: [{count: 2}]";
+    let ignored = "ignore: [greatest, least, mean, window_end]";
+    let window = "window: { tumbling: 10s }";
+    let cases = format!("fields: {{ temp: f64 }}\n{window}\ncases:\n  - name: early\n    {ignored}\n    {records}\n");
+    std::fs::write(format!("{plugin}/cases.yaml"), cases).unwrap();
+    succeeds(&["plugin", "build", &plugin]);
+    succeeds(&["plugin", "test", &plugin]);
+}
+
+#[test]
 fn a_slot_that_is_used_again_has_nothing_left_in_it() {
     let forgets = "(memory.fill $slots (call $slot (i32.load (local.get $of))) (i32.const 0) (global.get $slot_bytes))";
     let said = mistaken(forgets, "");
