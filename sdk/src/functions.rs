@@ -39,18 +39,21 @@ use serde::{Serialize, de::DeserializeOwned};
 pub trait FilterFn: 'static {
     /// What it reads.
     type Record: Record;
+    /// What it remembers of a device.
+    type State: Default + Serialize + DeserializeOwned + 'static;
     /// Its parameters.
     type Params: Params + 'static;
     /// `bool` or a `Result` of it.
     type Outcome: Outcome<bool>;
     /// The author's function.
-    fn keep(record: &Self::Record, params: &Self::Params) -> Self::Outcome;
+    fn keep(record: &Self::Record, state: &mut Self::State, params: &Self::Params) -> Self::Outcome;
 }
 
 /// A [`FilterFn`] as a plugin.
 pub struct FilterOf<F: FilterFn> {
     params: F::Params,
     reader: Reader<F::Record>,
+    slots: Slots<F::State>,
 }
 
 impl<F: FilterFn> Plugin for FilterOf<F> {
@@ -58,7 +61,7 @@ impl<F: FilterFn> Plugin for FilterOf<F> {
 
     fn configure(params: F::Params, fields: &[Field]) -> Result<(Self, Plan), Vec<Issue>> {
         let (reader, reads) = Reader::new(fields)?;
-        Ok((FilterOf { params, reader }, Plan { reads, ..Plan::default() }))
+        Ok((FilterOf { params, reader, slots: Slots::default() }, Plan { reads, ..Plan::default() }))
     }
 
     fn fields_help() -> Option<FieldsHelp> {
@@ -68,12 +71,19 @@ impl<F: FilterFn> Plugin for FilterOf<F> {
 
 impl<F: FilterFn> Filter for FilterOf<F> {
     fn keep(&mut self, batch: &Batch, faults: &mut Vec<Fault>) -> Vec<u8> {
-        let mut mask = vec![0; batch.rows as usize];
-        let params = &self.params;
-        self.reader.each(batch, faults, |_, r| F::keep(&r, params), |row, keep| mask[row] = u8::from(keep));
+        let FilterOf { params, reader, slots } = self;
+        let (mut mask, of_row) = (vec![0; batch.rows as usize], batch.slots.as_deref());
+        reader.each(
+            batch,
+            faults,
+            |row, r| F::keep(&r, slots.at(of_row.map_or(0, |slots| slots[row])), params),
+            |row, keep| mask[row] = u8::from(keep),
+        );
         mask
     }
 }
+
+state_is_slots!(FilterOf, FilterFn);
 
 /// A detector of one function.
 pub trait DetectFn: 'static {

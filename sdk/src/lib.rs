@@ -80,6 +80,37 @@
 //! );
 //! ```
 //!
+//! What it remembers of each device is a plain struct; the gateway keeps it over restarts. So do transforms and detectors:
+//!
+//! ```
+//! # extern crate tidegate_sdk as tidegate;
+//! # use tidegate::Record;
+//! # #[derive(Record)]
+//! # struct Climate { temp: f64 }
+//! #[derive(Default, tidegate::Serialize, tidegate::Deserialize)]
+//! # #[serde(crate = "tidegate::serde")]
+//! struct Last { kept: Option<f64> }
+//!
+//! #[tidegate::filter]
+//! fn moved(r: &Climate, last: &mut Last) -> bool {
+//!     let moved = last.kept.is_none_or(|kept| (r.temp - kept).abs() >= 0.5);
+//!     if moved { last.kept = Some(r.temp) }
+//!     moved
+//! }
+//!
+//! tidegate::testing::plugin!().check(
+//!     "device  time  temp
+//!      d1      0     20
+//!      d1      1     20.25
+//!      d2      1     20.25
+//!      d1      2     20.5",
+//!     "device  time  temp
+//!      d1      0     20
+//!      d2      1     20.25
+//!      d1      2     20.5",
+//! );
+//! ```
+//!
 //! A transform makes records of records; what it emits stands beside the record's own fields, or in place of equal names:
 //!
 //! ```

@@ -33,6 +33,12 @@ impl Checkout {
     pub fn cargo(&self, verb: &str) -> Command {
         let mut command = self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.arg(verb).env("CARGO_TARGET_DIR", &self.target);
+        // What cargo says of this program is nothing for those it starts: build scripts look at some of it, and would run
+        // again whenever people built by themselves in between.
+        let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
+            command.env_remove(name);
+        }
         command
     }
 

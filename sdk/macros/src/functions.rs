@@ -8,7 +8,7 @@ use syn::{
 };
 
 /// What each attribute stands on, as an author writes it.
-const FILTER: &str = "fn(&Record) -> bool or fn(&Record, &Params) -> bool";
+const FILTER: &str = "fn(&Record, &mut State, &Params) -> bool, where state and parameters may be left out";
 const DETECT: &str = "fn(&Record, &mut State, &Params) -> Option<Finding>, where state and parameters may be left out";
 const TRANSFORM: &str = "fn(&Record, &mut State, &Params) -> Made, where state and parameters may be left out";
 const CODEC: &str = "fn(&Frame) -> Made or fn(&Frame, &Params) -> Made";
@@ -16,35 +16,7 @@ const AGGREGATE: &str =
     "impl State { fn update(&mut self, &Record), fn merge(&mut self, &State), fn finish(&self) -> Output }";
 
 pub(crate) fn filter(item: TokenStream) -> Result<TokenStream> {
-    let function = function(item, FILTER)?;
-    let Arguments { record, state, params } = arguments(&function.sig, FILTER)?;
-    if let Some(state) = state {
-        return Err(Error::new_spanned(state, "a filter of one function has no state: implement tidegate::Filter"));
-    }
-    let (name, outcome) = (&function.sig.ident, output(&function.sig));
-    let pass = params.is_some().then(|| quote!(params));
-    let params = params.unwrap_or_else(unit);
-    let known = known();
-    Ok(quote! {
-        #function
-
-        #known
-
-        const _: () = {
-            struct Function;
-            impl ::tidegate::functions::FilterFn for Function {
-                type Record = #record;
-                type Params = #params;
-                type Outcome = #outcome;
-                #[inline(always)]
-                fn keep(record: &#record, params: &#params) -> #outcome {
-                    let _ = params;
-                    #name(record, #pass)
-                }
-            }
-            ::tidegate::export!(@ ::tidegate::functions::FilterOf<Function>, false, [filter]);
-        };
-    })
+    of_device(item, FILTER, [quote!(filter), quote!(FilterFn), quote!(FilterOf), quote!(keep), quote!(Outcome)])
 }
 
 pub(crate) fn detect(item: TokenStream) -> Result<TokenStream> {

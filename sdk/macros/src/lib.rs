@@ -28,8 +28,8 @@ pub fn params(input: TokenStream) -> TokenStream {
     finish(derive::params(input.into()))
 }
 
-/// Makes a function the crate's plugin: `fn(&Record) -> bool` or `fn(&Record, &Params) -> bool`. It may also give a
-/// `Result<bool, E>`, whose error sets the record aside. The function itself stays as it is.
+/// Makes a function the crate's plugin: `fn(&Record, &mut State, &Params) -> bool`, of which state and parameters may be
+/// left out. It may also give a `Result<bool, E>`, whose error sets the record aside. The function itself stays as it is.
 #[proc_macro_attribute]
 pub fn filter(_: TokenStream, item: TokenStream) -> TokenStream {
     finish(functions::filter(item.into()))

@@ -26,10 +26,11 @@ struct Warm;
 
 impl FilterFn for Warm {
     type Record = Reading;
+    type State = ();
     type Params = ();
     type Outcome = bool;
 
-    fn keep(r: &Reading, (): &()) -> bool {
+    fn keep(r: &Reading, (): &mut (), (): &()) -> bool {
         assert!(r.room.is_some());
         r.of_room.heated.unwrap_or(true) && r.site.as_ref().is_none_or(|site| r.temp > site.target)
     }

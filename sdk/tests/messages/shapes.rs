@@ -18,14 +18,14 @@ struct Made {
 mod by_value {
     use super::*;
     #[tidegate::filter]
-    fn warm(r: Climate) -> bool { //~ expected a reference, &Climate: fn(&Record) -> bool or fn(&Record, &Params) -> bool
+    fn warm(r: Climate) -> bool { //~ expected a reference, &Climate: fn(&Record, &mut State, &Params) -> bool, where state and parameters may be left out
         r.temp > 20.0
     }
 }
 
 mod nothing {
     #[tidegate::filter]
-    fn warm() -> bool { //~ it takes no record: fn(&Record) -> bool
+    fn warm() -> bool { //~ it takes no record: fn(&Record, &mut State, &Params) -> bool
         true
     }
 }
@@ -33,16 +33,8 @@ mod nothing {
 mod too_many {
     use super::*;
     #[tidegate::filter]
-    fn warm(r: &Climate, p: &Warm, q: &Warm) -> bool { //~ this is one too many: fn(&Record) -> bool
+    fn warm(r: &Climate, p: &Warm, q: &Warm) -> bool { //~ this is one too many: fn(&Record, &mut State, &Params) -> bool
         r.temp > p.above + q.above
-    }
-}
-
-mod remembering {
-    use super::*;
-    #[tidegate::filter]
-    fn warm(r: &Climate, seen: &mut u32) -> bool { //~ a filter of one function has no state: implement tidegate::Filter
-        *seen as f64 > r.temp
     }
 }
 
@@ -80,7 +72,7 @@ mod generic {
 
 mod no_function {
     #[tidegate::filter]
-    struct Warm; //~ expected a function: fn(&Record) -> bool
+    struct Warm; //~ expected a function: fn(&Record, &mut State, &Params) -> bool
 }
 
 mod no_merge {
