@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub struct Options {
     /// End after this many seconds, with an error unless everything arrived (for scripts)
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(20..=86_400))]
     seconds: Option<u64>,
     /// Run a plugin of yours too, on the readings: its file or its folder
     #[arg(long, value_name = "PATH")]

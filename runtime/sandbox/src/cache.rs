@@ -10,18 +10,19 @@ mod tidy;
 use crate::EngineError;
 use crate::stats::CLOCK;
 use sha2::{Digest, Sha256};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::fs::{self, DirBuilder, File};
+use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
+use tempfile::NamedTempFile;
 use tidegate_record::Clock as _;
 
 /// First bytes of a compiled plugin: a name and the format's version.
 const MAGIC: &[u8; 8] = b"TGNATIV1";
-/// How many names are tried for a temporary file.
-const NAMES_MAX: usize = 8;
+/// How often a temporary file is made that somebody else tidies away.
+const TRIES_MAX: usize = 8;
 /// Magic and SHA-256 of what follows.
 const HEADER_BYTES: usize = MAGIC.len() + 32;
 
@@ -29,25 +30,6 @@ const HEADER_BYTES: usize = MAGIC.len() + 32;
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
-}
-
-/// A file that is removed when dropped.
-pub(crate) struct Scratch {
-    path: PathBuf,
-    /// Locked as long as it is needed.
-    file: File,
-}
-
-impl Scratch {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 impl Cache {
@@ -97,19 +79,18 @@ impl Cache {
 
     /// Keeps it, all or nothing.
     pub(crate) fn put(&self, key: &str, native: &[u8]) -> io::Result<()> {
-        let temporary = self.temporary("new")?;
-        let mut file = &temporary.file;
+        let mut file = self.temporary("new")?;
         file.write_all(MAGIC)?;
         file.write_all(&Sha256::digest(native))?;
         file.write_all(native)?;
-        file.sync_all()?;
-        fs::rename(temporary.path(), self.file(key))
+        file.as_file().sync_all()?;
+        file.persist(self.file(key)).map(drop).map_err(|error| error.error)
     }
 
     /// Files for a compiling child: its input, written, and its output, empty.
-    pub(crate) fn scratch(&self, wasm: &[u8]) -> io::Result<(Scratch, Scratch)> {
+    pub(crate) fn scratch(&self, wasm: &[u8]) -> io::Result<(NamedTempFile, NamedTempFile)> {
         let mut input = self.temporary("wasm")?;
-        input.file.write_all(wasm)?;
+        input.write_all(wasm)?;
         Ok((input, self.temporary("cwasm")?))
     }
 
@@ -117,25 +98,19 @@ impl Cache {
         self.folder.join(format!("{key}.native"))
     }
 
-    /// A file nobody else has, whoever else compiles into this folder and whatever a crash left in it.
-    fn temporary(&self, extension: &str) -> io::Result<Scratch> {
-        let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
-        for _ in 0..NAMES_MAX {
-            let number = RandomState::new().build_hasher().finish();
-            let path = self.folder.join(format!("{}{number:016x}.{extension}", tidy::TEMPORARY));
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            match made {
-                // Where files cannot be locked, nobody finds them unlocked either.
-                Ok(file) if !matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) && path.exists() => {
-                    return Ok(Scratch { path, file });
-                }
-                // Who tidies up came between, and took it for one that a crash left.
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
-                Err(error) => return Err(error),
+    /// A file nobody else has, whoever else compiles into this folder and whatever a crash left in it; locked as long as it is
+    /// needed.
+    fn temporary(&self, extension: &str) -> io::Result<NamedTempFile> {
+        for _ in 0..TRIES_MAX {
+            let file = tidy::temporary(&self.folder, extension)?;
+            // Where files cannot be locked, nobody finds them unlocked either.
+            let is_locked = !matches!(file.as_file().try_lock(), Err(fs::TryLockError::WouldBlock));
+            if is_locked && file.path().exists() {
+                return Ok(file);
             }
+            // Who tidies up came between, and took it for one that a crash left.
         }
-        Err(last)
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

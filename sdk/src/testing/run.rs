@@ -53,7 +53,8 @@ impl Tried {
     ///
     /// # Panics
     ///
-    /// Where results depend on how records are cut, or on which slots they were given in, and where the text or the parameters are not as they should be.
+    /// Where results depend on how records are cut or on which slots they were given in, and where the text or the parameters
+    /// are not as they should be.
     pub fn run(&self, records: &str) -> String {
         let records = text::read(records);
         let rows = records.times.len();

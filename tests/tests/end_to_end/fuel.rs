@@ -1,6 +1,6 @@
 //! Fuel, where a gateway counts it: told of every operator, and a record that takes too much is the same one after a kill.
 
-use crate::{PATIENCE, door, reading, this_minute};
+use crate::{PATIENCE, pipeline, plugins_change, reading, this_minute, with_plugins};
 use serde_json::Value;
 use std::fs;
 use tidegate_tests::exact::Exact;
@@ -61,26 +61,11 @@ fn shadow_takes_as_much(gateway: &Gateway) {
 #[test]
 fn fuel_is_told_and_a_record_that_takes_too_much_is_set_aside_over_a_kill() {
     let (plugins, port) = (tempfile::tempdir().unwrap(), free_port());
-    let config = format!(
-        r#"
-        {}
-        [streams.out]
-        keep = "1h"
-        [pipelines.p]
-        from = ["readings"]
-        to = "out"
-        [[pipelines.p.operators]]
-        filter = "deadband"
-        params = {{ band = 0.5 }}
-        "#,
-        door(port)
-    );
+    let config = pipeline(port, "[[pipelines.p.operators]]\nfilter = \"deadband\"\nparams = { band = 0.5 }");
     fs::write(plugins.path().join("deadband.wat"), heavy()).unwrap();
 
-    let mut gateway = Gateway::configured("", &config);
-    gateway.plugins_from(plugins.path().into());
-    gateway.plugin_options("fuel = true\ncall_fuel = 1000000\ncall_time = \"60s\"");
-    gateway.reconfigure("commit_interval = \"20ms\"", &config);
+    let options = |call_fuel: u64| format!("fuel = true\ncall_fuel = {call_fuel}\ncall_time = \"60s\"");
+    let mut gateway = with_plugins(plugins.path(), &options(1_000_000), &config);
     let appended = |gateway: &Gateway, out: u64, letters: u64| {
         gateway.eventually(PATIENCE, &format!("{out} records and {letters} dead letters"), || {
             match (gateway.appended("out"), gateway.appended("dead_letters")) {
@@ -121,8 +106,7 @@ fn fuel_is_told_and_a_record_that_takes_too_much_is_set_aside_over_a_kill() {
 
     // Another limit is one for what comes: what passed under the old one is replayed as it was.
     gateway.kill();
-    gateway.plugin_options("fuel = true\ncall_fuel = 10\ncall_time = \"60s\"");
-    gateway.reconfigure("commit_interval = \"20ms\"", &config);
+    plugins_change(&mut gateway, &options(10), &config);
     gateway.start_ready();
     let replayed = &gateway.status()["pipelines"]["p"]["replayed"];
     assert!(replayed.as_u64().is_some_and(|records| records > 0), "{replayed}");

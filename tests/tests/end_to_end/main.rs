@@ -19,7 +19,9 @@ mod store_tools;
 mod uplink;
 mod versions;
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
+use tidegate_tests::gateway::Gateway;
 
 /// Longest anything may take that depends on other processes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -42,6 +44,36 @@ fn door(port: u16) -> String {
         time = "/ts"
         "#
     )
+}
+
+/// The configuration of a pipeline `p` from that stream to `out`; `operators`: its operators.
+fn pipeline(port: u16, operators: &str) -> String {
+    format!(
+        r#"
+        {}
+        [streams.out]
+        keep = "1h"
+        [pipelines.p]
+        from = ["readings"]
+        to = "out"
+        {operators}
+        "#,
+        door(port)
+    )
+}
+
+/// Such a gateway, with plugins of its own and further options in `[plugins]`; it commits often.
+fn with_plugins(plugins: &Path, options: &str, config: &str) -> Gateway {
+    let mut gateway = Gateway::configured("", config);
+    gateway.plugins_from(plugins.into());
+    plugins_change(&mut gateway, options, config);
+    gateway
+}
+
+/// Gives it other options in `[plugins]`, from the next start on.
+fn plugins_change(gateway: &mut Gateway, options: &str, config: &str) {
+    gateway.plugin_options(options);
+    gateway.reconfigure("commit_interval = \"20ms\"", config);
 }
 
 /// An MQTT source `field` of readings `{"device", "ts", "temp", "seq"}`, and its stream, which keeps them.

@@ -1,6 +1,6 @@
 //! A plugin that gives up, killed and put back while readings come in.
 
-use crate::{PATIENCE, door, reading, this_minute};
+use crate::{PATIENCE, pipeline, reading, this_minute, with_plugins};
 use std::fs;
 use tempfile::TempDir;
 use tidegate_tests::exact::Exact;
@@ -22,25 +22,10 @@ struct Site {
 impl Site {
     fn new(on_quarantine: &str) -> Site {
         let (plugins, port) = (tempfile::tempdir().unwrap(), free_port());
-        let config = format!(
-            r#"
-            {}
-            [streams.out]
-            keep = "1h"
-            [pipelines.p]
-            from = ["readings"]
-            to = "out"
-            [[pipelines.p.operators]]
-            filter = "deadband"
-            params = {{ band = 0.5 }}
-            on_quarantine = "{on_quarantine}"
-            "#,
-            door(port)
+        let operators = format!(
+            "[[pipelines.p.operators]]\nfilter = \"deadband\"\nparams = {{ band = 0.5 }}\non_quarantine = \"{on_quarantine}\""
         );
-        let mut gateway = Gateway::configured("", &config);
-        gateway.plugins_from(plugins.path().into());
-        gateway.plugin_options("faults_max = 10");
-        gateway.reconfigure("commit_interval = \"20ms\"", &config);
+        let gateway = with_plugins(plugins.path(), "faults_max = 10", &pipeline(port, &operators));
         let site = Site { gateway, plugins, port, sent: 0 };
         let at = "(local.set $value (f64.load (local.get $at)))";
         let text = deadband();

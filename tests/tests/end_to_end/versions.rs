@@ -1,6 +1,6 @@
 //! Plugins that are swapped, tried and sent away while readings come in.
 
-use crate::{PATIENCE, door, reading, this_minute};
+use crate::{PATIENCE, pipeline, reading, this_minute, with_plugins};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -37,22 +37,8 @@ impl Site {
         for file in files {
             fs::copy(parts::plugins().join(file), plugins.path().join(file)).unwrap();
         }
-        let config = format!(
-            r#"
-            {}
-            [streams.out]
-            keep = "1h"
-            [pipelines.p]
-            from = ["readings"]
-            to = "out"
-            {operators}
-            "#,
-            door(port)
-        );
-        let mut gateway = Gateway::configured("", &config);
-        gateway.plugins_from(plugins.path().into());
-        gateway.plugin_options(&format!("on_change = \"{on_change}\""));
-        gateway.reconfigure("commit_interval = \"20ms\"", &config);
+        let options = format!("on_change = \"{on_change}\"");
+        let mut gateway = with_plugins(plugins.path(), &options, &pipeline(port, operators));
         gateway.start_ready();
         Site { gateway, plugins, port }
     }

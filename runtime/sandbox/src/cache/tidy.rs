@@ -2,11 +2,14 @@
 
 use super::Cache;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use tempfile::NamedTempFile;
 
-/// What names of temporary files begin with.
-pub(super) const TEMPORARY: &str = "tmp-";
+/// What names of temporary files begin with, and how many letters and digits follow.
+const TEMPORARY: &str = "tmp-";
+const RANDOM_BYTES: usize = 16;
 /// How they end.
 const EXTENSIONS: [&str; 3] = ["new", "wasm", "cwasm"];
 
@@ -43,11 +46,19 @@ impl Cache {
     }
 }
 
+/// A temporary file, which is removed when this is dropped.
+pub(super) fn temporary(folder: &Path, extension: &str) -> io::Result<NamedTempFile> {
+    let suffix = format!(".{extension}");
+    tempfile::Builder::new().prefix(TEMPORARY).rand_bytes(RANDOM_BYTES).suffix(&suffix).tempfile_in(folder)
+}
+
 fn is_temporary(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(TEMPORARY));
     let parts = name.and_then(|name| name.split_once('.'));
-    parts.is_some_and(|(number, extension)| {
-        EXTENSIONS.contains(&extension) && number.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    parts.is_some_and(|(random, extension)| {
+        EXTENSIONS.contains(&extension)
+            && random.len() == RANDOM_BYTES
+            && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
     })
 }
 
@@ -129,7 +140,8 @@ mod tests {
         let (_folder, cache) = cache();
         let (input, output) = cache.scratch(b"wasm").expect("room");
         let others = ["notes.txt", "tmp-mine.wasm", "theirs.native", "tmp-1.txt"];
-        for name in ["tmp-1-0.wasm", "tmp-00ff.cwasm", "tmp-9.new"].iter().chain(&others) {
+        let left = EXTENSIONS.map(|extension| format!("tmp-0123456789abcXYZ.{extension}"));
+        for name in left.iter().map(String::as_str).chain(others) {
             fs::write(cache.folder.join(name), "x").expect("room");
         }
         cache.tidy(&[]);

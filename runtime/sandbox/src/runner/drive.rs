@@ -41,6 +41,7 @@ impl Runner {
             match self.attempt(work, range.clone())? {
                 Ok(out) => {
                     probe.passed_max = probe.passed_max.max(range.len());
+                    self.room.passed(W::ITEMS);
                     each(range, Ok(out));
                 }
                 Err(fault) if range.len() == 1 => {
@@ -57,10 +58,8 @@ impl Runner {
                 }
             }
         }
-        match probe.too_much {
-            true if !probe.culprit => self.room.lower(W::ITEMS, probe.passed_max),
-            true => {}
-            false => self.room.passed(W::ITEMS),
+        if probe.too_much && !probe.culprit {
+            self.room.lower(W::ITEMS, probe.passed_max);
         }
         Ok(())
     }

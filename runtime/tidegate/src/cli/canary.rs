@@ -84,36 +84,35 @@ fn begin(client: &Client, args: &CanaryArgs) -> Result<Value, String> {
 fn verdict(client: &Client, args: &CanaryArgs, sha256: &Value) -> Result<(u8, String), String> {
     let (mut told, mut failures) = (0, 0);
     loop {
-        let shown = match operators(client, &args.pipeline) {
-            Ok(shown) => shown,
-            // It may be busy, or on its way back.
-            Err(reason) if failures == FAILURES_MAX => return Err(reason),
-            Err(_) => {
-                failures += 1;
-                std::thread::sleep(LOOK_EVERY);
-                continue;
+        match operators(client, &args.pipeline) {
+            Ok(shown) => {
+                failures = 0;
+                let beside = ours(&shown, args.operator, sha256)?;
+                if let Some(outcome) = beside["outcome"].as_str() {
+                    return Ok((code(&beside["became"]), outcome.to_string()));
+                }
+                let parts = part(&beside["report"], args.records);
+                if parts > told {
+                    told = parts;
+                    eprintln!("{}", progress(&beside["report"], args.records));
+                }
             }
-        };
-        failures = 0;
-        let shown = shown.iter().find(|shown| shown["operator"].as_u64() == Some(args.operator as u64));
-        let beside = shown.map_or(&Value::Null, |shown| &shown["beside"]);
-        let (report, is_ours) =
-            (&beside["report"], beside["role"] == "canary" && beside["report"]["sha256"] == *sha256);
-        if !is_ours {
-            return Err(
-                "the canary is gone: the gateway was restarted, or something else runs beside the operator".into()
-            );
-        }
-        if let Some(outcome) = beside["outcome"].as_str() {
-            return Ok((code(&beside["became"]), outcome.to_string()));
-        }
-        let parts = part(report, args.records);
-        if parts > told {
-            told = parts;
-            eprintln!("{}", progress(report, args.records));
+            Err(reason) if failures == FAILURES_MAX => return Err(reason),
+            // It may be busy, or on its way back.
+            Err(_) => failures += 1,
         }
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// What is told of the canary, where it is still the one that runs or ran beside the operator.
+fn ours<'a>(shown: &'a [Value], operator: usize, sha256: &Value) -> Result<&'a Value, String> {
+    let shown = shown.iter().find(|shown| shown["operator"].as_u64() == Some(operator as u64));
+    let beside = shown.map(|shown| &shown["beside"]);
+    let ours = beside.filter(|beside| beside["role"] == "canary" && beside["report"]["sha256"] == *sha256);
+    ours.ok_or_else(|| {
+        "the canary is gone: the gateway was restarted, or something else runs beside the operator".to_string()
+    })
 }
 
 /// What became of it, as an exit code.

@@ -47,19 +47,6 @@ impl Kept {
         Kept { folder: config.store.path.join("plugin-versions") }
     }
 
-    /// Claims the folder as long as what this gives lives; the error says why what is kept there is not to be let go of.
-    pub(super) fn claim(&self) -> Result<fs::File, String> {
-        let refused = |error: io::Error| format!("{}: {error}", self.folder.display());
-        plan::private_folder(&self.folder).map_err(refused)?;
-        let file = fs::File::options().create(true).truncate(false).write(true).open(self.folder.join("claim"));
-        let file = file.map_err(refused)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(format!("another gateway has {}", self.folder.display())),
-            Err(fs::TryLockError::Error(error)) => Err(refused(error)),
-        }
-    }
-
     /// What is not to be loaded of a plugin. The error: that cannot be told, and what lies there is not nothing.
     pub(super) fn distrusted(&self, name: &str) -> io::Result<Option<Distrusted>> {
         let Note(Some(bytes)) = self.before(name)? else { return Ok(None) };
@@ -269,19 +256,6 @@ mod tests {
         assert!(kept.distrusted("there").unwrap().is_some() && kept.distrusted("gone").unwrap().is_none());
         assert!(kept.version(&old).exists() && !kept.version(&older).exists() && !left.exists());
         assert!(others.iter().all(|file| file.exists()));
-    }
-
-    #[test]
-    fn one_gateway_at_a_time_lets_go_of_what_a_folder_holds() {
-        let (_folder, kept, ..) = kept();
-        let claim = kept.claim().unwrap();
-        let refused = kept.claim().unwrap_err();
-        assert!(refused.starts_with("another gateway has "), "{refused}");
-        drop(claim);
-        assert!(kept.claim().is_ok());
-        let nowhere = Kept { folder: "/dev/null/versions".into() };
-        let refused = nowhere.claim().unwrap_err();
-        assert!(refused.starts_with("/dev/null/versions: "), "{refused}");
     }
 
     #[test]

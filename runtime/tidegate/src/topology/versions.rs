@@ -19,7 +19,6 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_pipeline::{Handle, Recipe, Swapped};
 use tidegate_sandbox::{Engine, Plugin};
@@ -35,9 +34,8 @@ struct Shared {
     engine: Engine,
     operators: Vec<Operator>,
     kept: Kept,
-    /// Held while what is kept changes, so that a version that is to run is not let go of: the claim on its folder, without
-    /// which nothing is.
-    keeping: Mutex<Option<File>>,
+    /// Held while what is kept changes, so that a version that is to run is not let go of.
+    keeping: Mutex<()>,
 }
 
 /// An operator of a running pipeline.
@@ -76,10 +74,6 @@ impl Versions {
             let pipeline = config.pipelines.iter().find(|pipeline| pipeline.name == name)?;
             pipeline.operators.get(index).cloned()
         };
-        let claim = kept.claim();
-        if let Err(why) = &claim {
-            tracing::warn!(why, "versions of plugins that ran cannot be let go of: they will only grow");
-        }
         let (mut operators, mut starts) = (Vec::new(), BTreeMap::<String, Arc<tokio::sync::Mutex<()>>>::new());
         for (pipeline, handle, recipes) in pipelines {
             for (index, recipe) in recipes.into_iter().enumerate() {
@@ -104,7 +98,7 @@ impl Versions {
                 });
             }
         }
-        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept, keeping: Mutex::new(claim.ok()) }))
+        Versions(Arc::new(Shared { config: config.clone(), engine, operators, kept, keeping: Mutex::default() }))
     }
 
     /// The operators of a pipeline, for its status.
@@ -158,10 +152,7 @@ impl Versions {
     /// file stays as long as the file, configured or not.
     fn tidy(&self) {
         let Shared { config, engine, operators, kept, keeping } = &*self.0;
-        let keeping = keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        if keeping.is_none() {
-            return;
-        }
+        let _keeping = keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let running: Vec<Arc<Plugin>> = operators.iter().map(|operator| operator.now().plugin.clone()).collect();
         let is_there = |name: &str| {
             load::file(config, name).exists() || operators.iter().any(|operator| operator.configured.plugin == name)

